@@ -1,0 +1,210 @@
+"""Typed configuration: each dataclass is a section of the YAML file and a group of command-line options at
+once.
+
+Nothing heavy is imported here, so that `--help` is instant. The defaults are those of the paper wherever the
+paper has a word on it; configs/esc50_conformer.yaml spells every one out with its source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from .errors import UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips are used.
+
+    Attributes:
+        root: Folder in ESC-50's layout: meta/esc50.csv and audio/.
+        subset: "all" clips of the csv, or "esc10", those it marks as part of ESC-10.
+        folds: The folds to test on, one cross-validation run each; null for every fold of the csv.
+        cache: Folder for computed spectrograms, shared by all folds and later runs.
+    """
+
+    root: str = "data/ESC-50"
+    subset: Literal["all", "esc10"] = "all"
+    folds: list[int] | None = None
+    cache: str = "data/cache"
+
+
+@dataclass(frozen=True)
+class SpectrogramConfig:
+    """How a waveform becomes the model's input, a Kaldi log-mel spectrogram.
+
+    Attributes:
+        sampling_rate: Waveforms are resampled to this many samples per second.
+        num_mel_bins: Mel bins; must be the backbone's (128 for AST).
+        max_length: Frames (10 ms each) per clip; shorter clips are padded at the end, longer ones cut.
+        mean: Subtracted from the log-mel values (AudioSet's mean for AST).
+        std: The log-mel values are divided by twice this (AudioSet's standard deviation for AST).
+    """
+
+    sampling_rate: int = 16000
+    num_mel_bins: int = 128
+    max_length: int = 500
+    mean: float = -4.2677393
+    std: float = 4.5689974
+
+    def __post_init__(self) -> None:
+        _at_least("spectrogram", self, sampling_rate=1000, num_mel_bins=1, max_length=1)
+        _above_zero("spectrogram", self, "std")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """SpecAugment on the training batches: one frequency and one time mask per clip; 0 turns a mask off.
+
+    Attributes:
+        frequency_mask: Widths are drawn uniformly below this many mel bins.
+        time_mask: Widths are drawn uniformly below this many frames.
+    """
+
+    frequency_mask: int = 24
+    time_mask: int = 80
+
+    def __post_init__(self) -> None:
+        _at_least("augment", self, frequency_mask=0, time_mask=0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The frozen backbone and the method that adapts it.
+
+    Attributes:
+        backbone: Hub id or folder of an AST checkpoint.
+        method: Name of the method.
+        method_options: The method's own options; `petl-ast params --help` says where they are listed.
+        position_embeddings: How the checkpoint's table is fitted to max_length: "crop" its centre as AST's
+            authors do, "interpolate" it over time, or "zeros", which is what the paper's code ran with.
+        pooling: "mean" over all tokens, or the "cls" token alone, before the head.
+    """
+
+    backbone: str = "MIT/ast-finetuned-audioset-10-10-0.4593"
+    method: str = "adapter"
+    method_options: dict[str, Any] = field(default_factory=dict)
+    position_embeddings: Literal["crop", "interpolate", "zeros"] = "crop"
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimiser, schedule and machine.
+
+    Attributes:
+        epochs: Passes over the training folds.
+        batch_size: Clips per step; the last, smaller batch of an epoch is kept.
+        learning_rate: AdamW's rate at the start; a cosine takes it to 0, stepped after every batch.
+        betas: AdamW's two decay rates of the running moments.
+        eps: AdamW's denominator term.
+        weight_decay: On every trained parameter.
+        seed: Same seed, same machine: same numbers, to the bit.
+        device: "auto" takes a GPU if there is one.
+        precision: "fp32", or "bf16" / "fp16" autocast.
+        tensorboard: Also write the per-epoch figures for TensorBoard.
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    learning_rate: float = 0.005
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    weight_decay: float = 0.1
+    seed: int = 10
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("train", self, epochs=1, batch_size=1, seed=0, weight_decay=0)
+        _above_zero("train", self, "learning_rate", "eps")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UserError(f"train.betas is {list(self.betas)}; both must be at least 0 and below 1.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Train and test by cross-validation; every option can stand in the YAML file or on the command line.
+
+    Attributes:
+        output: Folder of the run: adapters, metrics, summary and pictures.
+        overwrite: Replace the run that is in that folder already.
+        data: The clips.
+        spectrogram: The model's input.
+        augment: Augmentation.
+        model: The model.
+        train: The training.
+    """
+
+    output: str = "outputs/run"
+    overwrite: bool = False
+    data: DataConfig = field(default_factory=DataConfig)
+    spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration as YAML that `--config` reads back."""
+    plain = dataclasses.asdict(config)
+    plain["train"]["betas"] = list(config.train.betas)
+    del plain["overwrite"]  # a decision about one start, not a property of the run
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def parse_dataclass(cls: type[T], values: dict[str, Any], where: str) -> T:
+    """Build the dataclass `cls` from plain values, types checked.
+
+    Raises:
+        UserError: for an unknown key or a value of a wrong type, naming it and `where` it stood.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls)
+    try:
+        return cls(**vars(parser.parse_object(values)))
+    except ArgumentError as error:
+        allowed = ", ".join(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
+        raise UserError(f"{where}: {error}\nThe options are: {allowed or 'none'}.") from error
+
+
+def load_run_config(path: Path) -> RunConfig:
+    """Read the config.yaml that a run left in its folder.
+
+    Raises:
+        UserError: if the file is missing or does not hold a run's configuration.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RunConfig)
+    try:
+        values = parser.instantiate(parser.parse_path(path))
+    except (ArgumentError, TypeError, OSError) as error:
+        raise UserError(f"{path} is not the configuration of a run: {error}") from error
+    return RunConfig(**vars(values))
+
+
+def _at_least(section: str, config: Any, **minima: float) -> None:
+    for name, minimum in minima.items():
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value >= minimum):
+            raise UserError(f"{section}.{name} is {value}; it must be at least {minimum}.")
+
+
+def _above_zero(section: str, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value > 0):
+            raise UserError(f"{section}.{name} is {value}; it must be above 0.")

@@ -1,0 +1,41 @@
+"""From an audio file to a mono waveform at the wanted sampling rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from ..errors import UserError
+
+Waveform = npt.NDArray[np.float32]
+
+
+def read_waveform(path: Path, sampling_rate: int) -> Waveform:
+    """Decode `path` (whatever libsndfile reads), average its channels, resample.
+
+    Returns:
+        float32 [samples] in about [-1, 1], at `sampling_rate` samples per second.
+
+    Raises:
+        UserError: if the file is missing, unreadable, empty, or holds values that are not numbers.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such audio file.")
+    try:
+        samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
+    if len(samples) == 0:
+        raise UserError(f"{path}: holds no samples.")
+    waveform: Waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    if not np.isfinite(waveform).all():
+        raise UserError(f"{path}: holds samples that are not finite numbers.")
+    if file_rate != sampling_rate:
+        # Imported here: librosa takes seconds to import and a cached or 16 kHz data set never needs it.
+        from librosa import resample
+
+        waveform = resample(waveform, orig_sr=file_rate, target_sr=sampling_rate, res_type="soxr_hq")
+    return waveform

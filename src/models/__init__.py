@@ -1,0 +1,1 @@
+"""The frozen backbone and the methods that adapt it; knows tensors only."""

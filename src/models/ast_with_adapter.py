@@ -1,0 +1,229 @@
+"""A frozen AST, a method that adapts it, and a classification head: the model of the whole project."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import ASTModel
+
+from ..config import parse_dataclass
+from ..errors import UserError
+from ..utils.adapter_folder import read_adapter, write_adapter
+from ..utils.files import list_some
+from . import adapter  # noqa: F401  registers the method "adapter"
+from .backbone import PositionEmbeddings, fingerprint, fit_length, load_backbone
+from .method import Trained, get_method
+from .reference import trained_from_reference
+
+HEAD_INIT_STD = 0.02  # truncated normal, zero bias: as transformers 4.28 initialised the paper's head
+
+
+class ASTWithAdapter(nn.Module):
+    """Maps spectrograms [B, max_length, num_mel_bins] to logits [B, num_classes]. Made by `build_model`.
+
+    Attributes:
+        backbone: The AST, frozen but for what the method declares.
+        classification_head: Linear d -> num_classes.
+        settings: The arguments of `build_model`, as plain values.
+        backbone_fingerprint: Checksum of the backbone's configuration and weights before any training.
+        metadata: What `load_adapter` found beside the weights: label names, spectrogram settings, metrics,
+            ...
+    """
+
+    def __init__(self, backbone: ASTModel, num_classes: int, pooling: str, trained: Trained) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classification_head = nn.Linear(backbone.config.hidden_size, num_classes)
+        nn.init.trunc_normal_(self.classification_head.weight, std=HEAD_INIT_STD)
+        nn.init.zeros_(self.classification_head.bias)
+        self.settings: dict[str, Any] = {}
+        self.backbone_fingerprint = ""
+        self.metadata: dict[str, Any] = {}
+        self._pooling = pooling
+        self._groups = {**trained.groups, "head": list(self.classification_head.parameters())}
+        self._follow_train_mode = trained.modules
+        self.requires_grad_(False)
+        for parameter in self.trainable_parameters():
+            parameter.requires_grad_(True)
+        self.train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, num_classes] of normalised spectrograms [B, max_length, num_mel_bins]."""
+        return self.classification_head(self.features(x))  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Pooled features [B, d] of spectrograms [B, max_length, num_mel_bins], as the head sees them."""
+        tokens: Tensor = self.backbone(x).last_hidden_state  # [B, 2 + patches, d], behind the final LayerNorm
+        return tokens.mean(dim=1) if self._pooling == "mean" else tokens[:, 0]
+
+    def train(self, mode: bool = True) -> ASTWithAdapter:
+        """Switch only what trains: BatchNorm and dropout of the method. The frozen backbone stays in eval
+        mode.
+        """
+        super().train(False)
+        self.training = mode
+        for module in (*self._follow_train_mode, self.classification_head):
+            module.train(mode)
+        return self
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """Every trained parameter, for the optimiser, in the order of the groups."""
+        return [parameter for group in self._groups.values() for parameter in group]
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Numbers of parameters: "method", "layernorm", "head", "trainable" (their sum) and "total" (frozen
+        ones too).
+        """
+        counts = {"method": 0, "layernorm": 0}
+        counts |= {name: sum(p.numel() for p in group) for name, group in self._groups.items()}
+        trainable = sum(counts.values())
+        return {**counts, "trainable": trainable, "total": sum(p.numel() for p in self.parameters())}
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Every trained tensor by name, and the buffers (BatchNorm's statistics) of modules that train."""
+        trained = {id(parameter) for parameter in self.trainable_parameters()}
+        trained |= {id(buffer) for module in self._follow_train_mode for buffer in module.buffers()}
+        return {
+            name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if id(tensor) in trained
+        }
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `trained_state` gave.
+
+        Raises:
+            UserError: naming tensors that are missing, unknown or of a wrong shape; the model is then
+                unchanged.
+        """
+        own = self.trained_state()
+        problems = [f"missing: {name}" for name in own.keys() - state.keys()]
+        problems += [f"unknown: {name}" for name in state.keys() - own.keys()]
+        problems += [
+            f"shape {list(state[name].shape)} instead of {list(own[name].shape)}: {name}"
+            for name in own.keys() & state.keys()
+            if state[name].shape != own[name].shape
+        ]
+        if problems:
+            raise UserError(f"These weights do not fit the model:\n{list_some(sorted(problems))}")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(state[name])
+
+    def load_reference_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state dict trained with the paper's reference code, names and all.
+
+        Args:
+            state: A whole one (its frozen tensors must be this backbone's) or the trained part alone.
+
+        Raises:
+            UserError: naming tensors that are missing, unknown, of a wrong shape, or another backbone's.
+        """
+        method = get_method(self.settings["method"])
+        trained = set(self.trained_state())
+        self.load_trained_state(
+            trained_from_reference(state, self.state_dict(), trained, method.reference_names)
+        )
+
+    def save_adapter(self, folder: str | Path, **metadata: Any) -> None:
+        """Write what was trained as a folder that `load_adapter` reads: weights as safetensors, the rest as
+        JSON.
+
+        Args:
+            folder: Made if missing.
+            **metadata: Plain values to keep beside the weights, such as `labels`; added to those the model
+                has.
+
+        Raises:
+            UserError: if the folder cannot be written.
+        """
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.trained_state().items()}
+        model = {**self.settings, "backbone_fingerprint": self.backbone_fingerprint}
+        write_adapter(Path(folder), state, {"model": model, **self.metadata, **metadata})
+
+
+def build_model(
+    backbone: str | Path | ASTModel,
+    num_classes: int,
+    max_length: int = 500,
+    method: str = "adapter",
+    method_options: Mapping[str, Any] | None = None,
+    position_embeddings: PositionEmbeddings = "crop",
+    pooling: Literal["mean", "cls"] = "mean",
+) -> ASTWithAdapter:
+    """A frozen AST adapted by a method, ready to train.
+
+    Args:
+        backbone: Hub id or folder of a checkpoint, or an ASTModel in memory, which is then taken over and
+        changed.
+        num_classes: Outputs of the head.
+        max_length: Frames per clip.
+        method: Name of a registered method.
+        method_options: The method's options; what is not given keeps the method's default.
+        position_embeddings: How the checkpoint's table is fitted to `max_length` (see
+        `backbone.fit_position_table`).
+        pooling: "mean" over all tokens (the paper's) or the "cls" token, before the head.
+
+    Raises:
+        UserError: if the backbone cannot be loaded, or an argument or option is not one there is.
+    """
+    if num_classes < 1:
+        raise UserError(f"num_classes is {num_classes}; it must be at least 1.")
+    for name, value, known in (
+        ("position_embeddings", position_embeddings, ("crop", "interpolate", "zeros")),
+        ("pooling", pooling, ("mean", "cls")),
+    ):
+        if value not in known:
+            raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(known)}.")
+    chosen = get_method(method)
+    options = parse_dataclass(chosen.options, dict(method_options or {}), f"method_options of {method!r}")
+    ast = backbone if isinstance(backbone, ASTModel) else load_backbone(backbone)
+    source = ast.name_or_path if isinstance(backbone, ASTModel) else str(backbone)
+    checksum = fingerprint(ast)
+    fit_length(ast, max_length, position_embeddings)
+    model = ASTWithAdapter(ast, num_classes, pooling, chosen.install(ast, options))
+    model.backbone_fingerprint = checksum
+    model.settings = {
+        "backbone": source,
+        "num_classes": num_classes,
+        "max_length": max_length,
+        "method": method,
+        "method_options": dataclasses.asdict(options),
+        "position_embeddings": position_embeddings,
+        "pooling": pooling,
+    }
+    return model
+
+
+def load_adapter(folder: str | Path, backbone: str | Path | ASTModel | None = None) -> ASTWithAdapter:
+    """The trained model that `save_adapter` wrote, in eval mode.
+
+    Args:
+        folder: The adapter folder.
+        backbone: Where the frozen backbone is, if not where it was when the adapter was trained.
+
+    Raises:
+        UserError: if the folder is no adapter folder, or its backbone is another than the one it was trained
+            on.
+    """
+    state, config = read_adapter(Path(folder))
+    settings = dict(config.pop("model"))
+    expected = settings.pop("backbone_fingerprint")
+    if backbone is not None:
+        settings["backbone"] = backbone
+    try:
+        model = build_model(**settings)
+    except TypeError as error:
+        raise UserError(f"{folder}: its model settings are not this version's ({error}).") from error
+    if model.backbone_fingerprint != expected:
+        raise UserError(
+            f"{folder} was trained on a backbone with fingerprint {expected}, but "
+            f"{model.settings['backbone']!r} has {model.backbone_fingerprint}: other weights. "
+            "Name the right one with --backbone (or backbone=...)."
+        )
+    model.load_trained_state(state)
+    model.metadata = config
+    return model

@@ -1,0 +1,172 @@
+"""Cross-validation: one adapter per fold, and what the folds come to together."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from ..config import RunConfig, to_yaml
+from ..data.esc50_dataset import ESC50Dataset, FoldSplit
+from ..errors import UserError
+from . import console as screen
+from .environment import describe, make_accelerator
+from .files import clear_write_errors, list_some, write_csv, write_json, write_text
+from .fold import FoldRun, new_model
+from .metrics import over_folds
+from .run_folder import CONFIG, ENVIRONMENT, PLOTS, SUMMARY_CSV, SUMMARY_JSON
+
+KINDS = ("last", "best")  # which epoch's weights
+STATISTICS = ("mean", "standard_deviation", "low", "high")
+
+
+def cross_validate(config: RunConfig) -> dict[str, Any]:
+    """Run every fold that the configuration names and write the run's folder (see `run_folder`).
+
+    Returns:
+        The summary that also lies in summary.json.
+
+    Raises:
+        UserError: for anything in the configuration, the data or the output folder that cannot work; as far
+            as it can be known, before any training.
+    """
+    output, console = Path(config.output), screen.messages()
+    dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
+    splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
+    accelerator = make_accelerator(config.train.device, config.train.precision)
+    new_model(config, dataset, splits[0].test)  # what cannot work about the model is said before the rest
+    _start_output(output, config)
+    write_json(output / ENVIRONMENT, describe(config.train, accelerator.device))
+    load_with_progress(dataset, console)
+
+    results = []
+    with screen.progress(console) as bars:
+        for split in splits:
+            fold = FoldRun(config, dataset, split, accelerator)
+            show = _FoldProgress(config, split, bars.add_task("", total=fold.batches, note=""), bars, console)
+            results.append(fold.run(show.on_batch, show.on_epoch))
+            show.on_result(results[-1])
+            summary = summarise(results)
+            write_json(output / SUMMARY_JSON, summary)
+            write_csv(output / SUMMARY_CSV, summary_rows(summary))
+    _draw(output, dataset)
+    return summary
+
+
+def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
+    """Have the spectrograms ready, with a bar while they are computed, and name silent clips."""
+    with screen.progress(console) as bars:
+        task = bars.add_task("Spectrograms", total=len(dataset), note="", visible=False)
+        dataset.load_spectrograms(lambda: bars.update(task, advance=1, visible=True))
+    if dataset.silent:
+        console.print(
+            f"[yellow]Warning:[/] {len(dataset.silent)} clips hold nothing but silence; "
+            f"they are used all the same:\n{list_some(dataset.silent)}"
+        )
+
+
+def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All folds, and over them the mean, deviation and 95 % interval of both kinds of weights."""
+    over = {
+        kind: dataclasses.asdict(over_folds([r[kind]["test_accuracy"] for r in results])) for kind in KINDS
+    }
+    return {"folds": list(results), **over}
+
+
+def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The summary as a table: a row per fold, then mean, standard deviation and the interval's ends."""
+    rows = [
+        {"fold": r["test"], **{kind: r[kind]["test_accuracy"] for kind in KINDS}}
+        | {"best_epoch": r["best"]["epoch"]}
+        for r in summary["folds"]
+    ]
+    for name in STATISTICS:
+        rows.append({"fold": name, **{kind: summary[kind][name] for kind in KINDS}, "best_epoch": ""})
+    return rows
+
+
+def summary_table(summary: dict[str, Any], title: str) -> Table:
+    """The summary for the screen; "last epoch" is the paper's way."""
+    table = Table("tested on fold", title=title)
+    for heading in ("clips", "last epoch", "best epoch", "best is epoch", "seconds"):
+        table.add_column(heading, justify="right")
+    for r in summary["folds"]:
+        accuracies = [f"{r[kind]['test_accuracy']:.2%}" for kind in KINDS]
+        best = str(r["best"]["epoch"])
+        table.add_row(str(r["test"]), str(r["clips"]["test"]), *accuracies, best, f"{r['seconds']:.0f}")
+    table.add_section()
+    table.add_row("mean", "", *(f"{summary[kind]['mean']:.2%}" for kind in KINDS), style="bold")
+    if summary["last"]["standard_deviation"] is not None:
+        deviations = (f"{summary[kind]['standard_deviation']:.2%}" for kind in KINDS)
+        intervals = (f"{summary[kind]['low']:.1%} to {summary[kind]['high']:.1%}" for kind in KINDS)
+        table.add_row("standard deviation", "", *deviations)
+        table.add_row("95 % interval", "", *intervals)
+    return table
+
+
+class _FoldProgress:
+    """A fold's line on the screen: a bar on a terminal, a line per epoch elsewhere."""
+
+    def __init__(
+        self, config: RunConfig, split: FoldSplit, task: Any, bars: Progress, console: Console
+    ) -> None:
+        self._epochs, self._name, self._task = config.train.epochs, f"Fold {split.test}", task
+        self._bars, self._console = bars, console
+        bars.update(task, description=self._name)
+
+    def on_batch(self) -> None:
+        self._bars.advance(self._task)
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        loss, validation = f"loss {row['train_loss']:.3f}", f"validation {row['validation_accuracy']:.1%}"
+        self._say(f"epoch {row['epoch']}/{self._epochs}, {loss}, {validation}")
+
+    def on_result(self, result: dict[str, Any]) -> None:
+        last, best = (f"{result[kind]['test_accuracy']:.1%}" for kind in KINDS)
+        self._say(f"test {last}, with the best epoch {best}")
+
+    def _say(self, note: str) -> None:
+        self._bars.update(self._task, note=note)
+        if not self._console.is_terminal:
+            self._console.print(f"{self._name}, {note}")
+
+
+def _test_folds(config: RunConfig, dataset: ESC50Dataset) -> list[int]:
+    folds = dataset.folds if config.data.folds is None else config.data.folds
+    if not folds or len(set(folds)) < len(folds):
+        raise UserError(
+            f"data.folds is {folds}; name each fold to test on once, or leave it out for all of them."
+        )
+    return folds
+
+
+def _start_output(output: Path, config: RunConfig) -> None:
+    """Make sure that the folder is there, writable, and holds no other run; leave the configuration in it."""
+    with clear_write_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+        if any(output.iterdir()):
+            if not (output / CONFIG).is_file():
+                raise UserError(f"{output} holds other things than a run. Choose another with --output.")
+            if not config.overwrite:
+                raise UserError(
+                    f"{output} already holds a run. Choose another folder with --output, "
+                    "or replace that run with --overwrite true."
+                )
+            for old in (*output.glob("fold_*"), output / PLOTS):
+                shutil.rmtree(old, ignore_errors=True)
+            for name in (SUMMARY_JSON, SUMMARY_CSV):
+                (output / name).unlink(missing_ok=True)
+    write_text(output / CONFIG, to_yaml(config))
+
+
+def _draw(output: Path, dataset: ESC50Dataset) -> None:
+    from .visualization import draw_run, draw_spectrograms  # matplotlib is only needed now
+
+    draw_run(output)
+    draw_spectrograms(dataset, output / PLOTS)

@@ -1,0 +1,77 @@
+"""The machine a run happens on: choosing the device, and writing down what was used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from ..config import TrainConfig
+from ..errors import UserError
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "librosa",
+    "soundfile",
+    "safetensors",
+)
+
+
+def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerator:
+    """Device and precision as accelerate sees them; on a GPU, kernels that give the same bits every time.
+
+    Raises:
+        UserError: if this machine has no such device or precision, or several processes were started.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    elif not available[device]:
+        here = ", ".join(name for name, there in available.items() if there)
+        raise UserError(
+            f"train.device is {device!r}, but this machine offers: {here}. Use --train.device auto."
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("Training runs in one process; start it without `accelerate launch` or `torchrun`.")
+    if device == "cpu" and precision == "fp16":
+        raise UserError("train.precision fp16 needs a GPU; use fp32 (or bf16) on a CPU.")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and what decides its numbers."""
+    from .. import __version__
+
+    return {"python": platform.python_version(), "petl-ast": __version__} | {
+        p: metadata.version(p) for p in PACKAGES
+    }
+
+
+def describe(config: TrainConfig, device: torch.device) -> dict[str, Any]:
+    """What to know about a run besides its configuration."""
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
+    return {
+        "seed": config.seed,
+        "command": sys.argv,
+        "device": f"{device.type}: {name}",
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "versions": versions(),
+    }

@@ -1,0 +1,146 @@
+"""Scoring an adapter folder on a fold again: accuracy, per-class report, confusion matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.table import Table
+from sklearn.metrics import classification_report
+from torch.utils.data import DataLoader, Subset
+
+from ..config import SpectrogramConfig, parse_dataclass
+from ..data.esc50_dataset import ESC50Dataset
+from ..errors import UserError
+from ..models.ast_with_adapter import ASTWithAdapter, load_adapter
+from . import console as screen
+from .cross_validation import load_with_progress
+from .engine import eval_one_epoch
+from .environment import make_accelerator
+from .metrics import confusion
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found; `reported` is the accuracy that training wrote down for the same fold, if it
+    did.
+    """
+
+    fold: int
+    clips: int
+    accuracy: float
+    loss: float
+    reported: float | None
+    class_names: list[str]
+    matrix: npt.NDArray[np.int64]
+    report: dict[str, Any]
+
+
+def evaluate(
+    folder: Path,
+    data_root: str | None = None,
+    fold: int | None = None,
+    backbone: str | None = None,
+    cache: str = "data/cache",
+    device: str = "auto",
+) -> Evaluation:
+    """Score the adapter in `folder` on one fold, with the batches and the precision of its training.
+
+    Args:
+        folder: Adapter folder of a cross-validation run.
+        data_root: The data set, if not where it was at training.
+        fold: The fold to score, if not the one that the adapter was tested on.
+        backbone: The frozen backbone, if not where it was at training.
+        cache: Folder for computed spectrograms.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: if the adapter, its backbone, the data or the labels do not fit each other.
+    """
+    model = load_adapter(folder, backbone)
+    spectrogram, trained_on = spectrogram_of(model, folder), model.metadata.get("data", {})
+    root = data_root or trained_on.get("root")
+    fold = fold if fold is not None else trained_on.get("test")
+    if root is None or fold is None:
+        raise UserError(
+            f"{folder} does not say which data and fold it was tested on; give --data_root and --fold."
+        )
+    dataset = ESC50Dataset(root, trained_on.get("subset", "all"), spectrogram, cache)
+    if dataset.class_names != (labels := model.metadata["labels"]):
+        raise UserError(
+            f"{folder} was trained for the classes {', '.join(labels)}; "
+            f"{root} has: {', '.join(dataset.class_names)}."
+        )
+    if fold not in dataset.folds:
+        raise UserError(f"There is no fold {fold} in {root}; its folds are {dataset.folds}.")
+    load_with_progress(dataset, screen.messages())
+
+    training = model.metadata.get("training", {})
+    accelerator = make_accelerator(device, training.get("precision", "fp32"))
+    batches: DataLoader[Any] = DataLoader(
+        Subset(dataset, dataset.indices([fold])), batch_size=training.get("batch_size", 32)
+    )
+    result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
+    truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
+    same_fold = fold == trained_on.get("test")
+    return Evaluation(
+        fold=fold,
+        clips=len(truth),
+        accuracy=result.accuracy,
+        loss=result.loss,
+        reported=model.metadata.get("metrics", {}).get("test_accuracy") if same_fold else None,
+        class_names=labels,
+        matrix=confusion(truth, predicted, len(labels)),
+        report=classification_report(
+            truth,
+            predicted,
+            labels=range(len(labels)),
+            target_names=labels,
+            output_dict=True,
+            zero_division=0.0,
+        ),
+    )
+
+
+def spectrogram_of(model: ASTWithAdapter, folder: Path) -> SpectrogramConfig:
+    """The spectrogram settings that an adapter was trained with.
+
+    Raises:
+        UserError: if the adapter folder does not tell them, or tells no label names.
+    """
+    settings, labels = model.metadata.get("spectrogram"), model.metadata.get("labels")
+    if not isinstance(settings, dict) or not isinstance(labels, list):
+        raise UserError(
+            f"{folder} keeps no label names or spectrogram settings; it was not saved by a training run."
+        )
+    if len(labels) != model.settings["num_classes"]:
+        raise UserError(
+            f"{folder} names {len(labels)} labels for a head of {model.settings['num_classes']} classes."
+        )
+    return parse_dataclass(SpectrogramConfig, settings, f"{folder}: spectrogram")
+
+
+def report_table(evaluation: Evaluation) -> Table:
+    """Precision, recall and F1 of every class, and their mean."""
+    table = Table("class", title=f"Fold {evaluation.fold}: per class")
+    for heading in ("precision", "recall", "F1", "clips"):
+        table.add_column(heading, justify="right")
+    for name in (*evaluation.class_names, "macro avg"):
+        row = evaluation.report[name]
+        shares = [f"{row[key]:.1%}" for key in ("precision", "recall", "f1-score")]
+        table.add_row(name, *shares, str(int(row["support"])), end_section=name == evaluation.class_names[-1])
+    return table
+
+
+def confusion_text(evaluation: Evaluation) -> str:
+    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers."""
+    width = max(len(name) for name in evaluation.class_names)
+    cell = max(3, len(str(evaluation.matrix.max())) + 1)
+    lines = [" " * (width + 4) + "".join(f"{i:{cell}}" for i in range(len(evaluation.class_names)))]
+    for i, name in enumerate(evaluation.class_names):
+        counts = "".join(f"{count if count else '.':>{cell}}" for count in evaluation.matrix[i])
+        lines.append(f"{i:3} {name:<{width}}{counts}")
+    return "Confusion matrix: rows are true classes, columns predicted ones\n" + "\n".join(lines)

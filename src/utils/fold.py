@@ -1,0 +1,213 @@
+"""One fold: train on its training folds, validate every epoch, score its test fold once, at the end.
+
+"Last" is the paper's way: its code means to test the best epoch, but tests the last one's weights. "Best" is
+the epoch with the highest validation accuracy (at equals the lowest validation loss).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.utils.data import DataLoader, Subset
+
+from ..config import RunConfig
+from ..data.augment import spec_augment
+from ..data.esc50_dataset import ESC50Dataset, FoldSplit
+from ..errors import UserError
+from ..models.ast_with_adapter import ASTWithAdapter, build_model
+from .engine import EvalResult, OnBatch, eval_one_epoch, train_one_epoch
+from .environment import versions
+from .files import clear_write_errors, write_csv, write_json
+from .run_folder import METRICS, PREDICTIONS, RESULT, fold_folder
+from .seeding import generator, stream_seed
+
+Row = dict[str, Any]
+
+
+def new_model(config: RunConfig, dataset: ESC50Dataset, test_fold: int) -> ASTWithAdapter:
+    """The model of a configuration, its weights drawn from the seed's stream for that fold.
+
+    Raises:
+        UserError: if the backbone cannot be loaded or does not fit the configuration.
+    """
+    torch.manual_seed(stream_seed(config.train.seed, "weights", test_fold))
+    model = build_model(
+        num_classes=len(dataset.class_names), max_length=config.spectrogram.max_length, **vars(config.model)
+    )
+    if (bins := model.backbone.config.num_mel_bins) != config.spectrogram.num_mel_bins:
+        raise UserError(
+            f"spectrogram.num_mel_bins is {config.spectrogram.num_mel_bins}, but the backbone "
+            f"{config.model.backbone!r} was trained on {bins}."
+        )
+    return model
+
+
+class FoldRun:
+    """Model, batches, optimiser and schedule of one fold; `run` does everything and writes its folder.
+
+    Attributes:
+        batches: How many batches `run` will go through, training, validation and test.
+    """
+
+    def __init__(
+        self, config: RunConfig, dataset: ESC50Dataset, split: FoldSplit, accelerator: Accelerator
+    ) -> None:
+        self._config, self._dataset, self._split, self._accelerator = config, dataset, split, accelerator
+        self._folder = fold_folder(Path(config.output), split.test)
+        self._model = new_model(config, dataset, split.test).to(accelerator.device)
+        self._indices = {
+            "train": dataset.indices(split.train),
+            "validation": dataset.indices([split.validation]),
+            "test": dataset.indices([split.test]),
+        }
+        self._order = torch.Generator()  # set to the epoch's own stream before each epoch
+        self._train_batches = self._load("train", shuffle=True, generator=self._order)
+        self._validation_batches = self._load("validation")
+        self._test_batches = self._load("test")
+        train = config.train
+        optimizer = AdamW(
+            self._model.trainable_parameters(),
+            lr=train.learning_rate,
+            betas=train.betas,
+            eps=train.eps,
+            weight_decay=train.weight_decay,
+        )
+        self._scheduler = CosineAnnealingLR(optimizer, T_max=train.epochs * len(self._train_batches))
+        self._optimizer = accelerator.prepare(optimizer)
+        every_epoch = len(self._train_batches) + len(self._validation_batches)
+        self.batches = train.epochs * every_epoch + 2 * len(self._test_batches)
+
+    def run(self, on_batch: OnBatch, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
+        """Train, keep the last and the best epoch as adapter folders, test both.
+
+        Args:
+            on_batch: Called after every batch.
+            on_epoch: Called after every epoch with its row of the metrics table.
+
+        Returns:
+            What also lies in result.json.
+        """
+        start = time.perf_counter()
+        rows: list[Row] = []
+        best: Row = {}
+        best_state: dict[str, Tensor] = {}
+        for epoch in range(1, self._config.train.epochs + 1):
+            rows.append(row := self._run_epoch(epoch, on_batch))
+            write_csv(self._folder / METRICS, rows)
+            if not best or _goodness(row) > _goodness(best):
+                best = row
+                best_state = {name: t.detach().clone() for name, t in self._model.trained_state().items()}
+            on_epoch(row)
+        if self._config.train.tensorboard:
+            _write_tensorboard(self._folder, rows)
+
+        last_test, last = self._test_and_save("last", rows[-1], on_batch)
+        self._model.load_trained_state(best_state)
+        best_test, best = self._test_and_save("best", best, on_batch)
+        self._write_predictions({"last": last_test, "best": best_test})
+        result = {
+            **dataclasses.asdict(self._split),
+            "clips": {part: len(indices) for part, indices in self._indices.items()},
+            "last": last,
+            "best": best,
+            "seconds": round(time.perf_counter() - start, 2),
+        }
+        write_json(self._folder / RESULT, result)
+        return result
+
+    def _load(self, part: str, **options: Any) -> DataLoader[Any]:
+        clips = Subset(self._dataset, self._indices[part])
+        pinned = self._accelerator.device.type == "cuda"
+        return DataLoader(clips, batch_size=self._config.train.batch_size, pin_memory=pinned, **options)
+
+    def _run_epoch(self, epoch: int, on_batch: OnBatch) -> Row:
+        """Train and validate once."""
+        seed, device, place = (
+            self._config.train.seed,
+            self._accelerator.device,
+            (self._split.test, epoch),
+        )
+        self._order.manual_seed(stream_seed(seed, "order", *place))
+        torch.manual_seed(stream_seed(seed, "dropout", *place))
+        draws = generator(device, seed, "augmentation", *place)
+        rate, start = self._scheduler.get_last_lr()[0], time.perf_counter()
+        train = train_one_epoch(
+            self._model,
+            self._train_batches,
+            self._optimizer,
+            self._scheduler,
+            self._accelerator,
+            augment=partial(spec_augment, config=self._config.augment, generator=draws),
+            on_batch=on_batch,
+        )
+        seconds = time.perf_counter() - start
+        if not math.isfinite(train.loss):
+            raise UserError(
+                f"Training diverged: the loss of fold {self._split.test} is {train.loss} in epoch {epoch}. "
+                f"A smaller --train.learning_rate than {self._config.train.learning_rate} may help."
+            )
+        validation = eval_one_epoch(self._model, self._validation_batches, self._accelerator, on_batch)
+        return {
+            "epoch": epoch,
+            "train_loss": train.loss,
+            "train_accuracy": train.accuracy,
+            "validation_loss": validation.loss,
+            "validation_accuracy": validation.accuracy,
+            "learning_rate": rate,
+            "gradient_norm": train.gradient_norm,
+            "seconds": round(seconds, 3),
+            "clips_per_second": round(len(self._indices["train"]) / seconds, 2),
+        }
+
+    def _test_and_save(self, kind: str, row: Row, on_batch: OnBatch) -> tuple[EvalResult, dict[str, Any]]:
+        """Score the test fold with the model as it is; keep that model and what is known of it."""
+        test = eval_one_epoch(self._model, self._test_batches, self._accelerator, on_batch)
+        metrics = {name: row[name] for name in ("epoch", "validation_accuracy", "validation_loss")}
+        metrics |= {"test_accuracy": test.accuracy, "test_loss": test.loss}
+        config = self._config
+        self._model.save_adapter(
+            self._folder / kind,
+            labels=self._dataset.class_names,
+            spectrogram=dataclasses.asdict(config.spectrogram),
+            data={"root": config.data.root, "subset": config.data.subset, **dataclasses.asdict(self._split)},
+            training={"batch_size": config.train.batch_size, "precision": config.train.precision},
+            metrics=metrics,
+            versions=versions(),
+        )
+        return test, metrics
+
+    def _write_predictions(self, tests: Mapping[str, EvalResult]) -> None:
+        names, clips = self._dataset.class_names, self._dataset.clips
+        predicted = {kind: test.logits.argmax(1).tolist() for kind, test in tests.items()}
+        rows = [
+            {"clip": clips[index].path.name, "class": clips[index].category}
+            | {kind: names[labels[position]] for kind, labels in predicted.items()}
+            for position, index in enumerate(self._indices["test"])
+        ]
+        write_csv(self._folder / PREDICTIONS, rows)
+
+
+def _goodness(row: Row) -> tuple[float, float]:
+    return row["validation_accuracy"], -row["validation_loss"]
+
+
+def _write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("train.tensorboard needs the package tensorboard: pip install tensorboard") from error
+    with clear_write_errors(folder), SummaryWriter(str(folder / "tensorboard")) as writer:
+        for row in rows:
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["epoch"])

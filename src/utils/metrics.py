@@ -1,0 +1,49 @@
+"""From predictions to the numbers that one reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from sklearn.metrics import confusion_matrix
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean over folds, sample standard deviation, and the mean's 95 % t-interval; None where one fold gives
+    none.
+    """
+
+    mean: float
+    standard_deviation: float | None
+    low: float | None
+    high: float | None
+
+
+def over_folds(accuracies: Sequence[float]) -> Interval:
+    """Summarise fold accuracies in [0, 1]; the interval is cut to that range."""
+    middle = mean(accuracies)
+    if len(accuracies) == 1:
+        return Interval(middle, None, None, None)
+    deviation = stdev(accuracies)
+    half = float(stats.t.ppf(0.975, len(accuracies) - 1)) * deviation / math.sqrt(len(accuracies))
+    return Interval(middle, deviation, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> npt.NDArray[np.int64]:
+    """How often each class (row) was taken for each class (column): [classes, classes]."""
+    matrix: npt.NDArray[np.int64] = confusion_matrix(labels, predicted, labels=range(classes))
+    return matrix
+
+
+def class_accuracies(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Share of each class's clips that were recognised (recall): [classes], NaN for a class without clips."""
+    totals = matrix.sum(axis=1)
+    shares = np.full(len(matrix), np.nan)
+    np.divide(np.diag(matrix), totals, out=shares, where=totals > 0)
+    return shares
