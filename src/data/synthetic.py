@@ -19,20 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..utils.files import read_csv, write_csv, write_whole
+from ..utils.files import clear_write_errors, read_csv, write_csv, write_whole
 
 Wave = NDArray[np.float64]
 Rng = np.random.Generator
 
-SNR = (18.0, 4.0)  # dB over a clip, mean and standard deviation: one clip in forty is below 10 dB
-PEAK = (0.5, 0.95)  # of full scale
+SNR = (18.0, 5.0)  # dB over a clip, mean and standard deviation: one clip in twenty is below 10 dB
+PEAK = (0.7, 0.95)  # of full scale
 FIRST_SOURCE = 100_000  # clip ids count from here: six digits, like many of ESC-50's
 MIN_SAMPLING_RATE = 16_000  # the sounds reach up to 8 kHz
 MIN_SECONDS = 0.25  # room for a beep and its echo
 
 
 def _log_uniform(rng: Rng, low: float, high: float) -> float:
-    """A positive number; every octave between `low` and `high` is equally likely."""
+    """Draw a positive number; every octave between `low` and `high` is equally likely."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -63,7 +63,7 @@ def _phase(t: Wave, frequency: Wave) -> Wave:
 
 def _pulses(phase: Wave, harmonics: float) -> Wave:
     """A tone of unit power with about that many strong harmonics: near a sine below 1, a buzz at 10."""
-    x = np.exp(harmonics**2 * (np.cos(phase) - 1))  # its spectrum is nearly Gaussian, so it hardly aliases
+    x = np.exp(harmonics**2 * (np.cos(phase) - 1))  # Gaussian spectrum: hardly aliases
     return np.asarray((x - np.mean(x)) / np.std(x))
 
 
@@ -87,7 +87,7 @@ def _repeat(rng: Rng, t: Wave, rate: float, jitter: float, event: Callable[[floa
 
 def _alarm_beeps(rng: Rng, t: Wave) -> Wave:
     """Steady beeps of one pitch, or of two in turn, with hard or softly ringing ends."""
-    rate, duty, damping = _log_uniform(rng, 2, 6), rng.uniform(0.5, 0.8), rng.uniform(0, 3)
+    rate, duty, damping = _log_uniform(rng, 2, 6), rng.uniform(0.6, 0.85), rng.uniform(0, 2)
     pitch, reach = _log_uniform(rng, 800, 2000), _log_uniform(rng, 1200, 3000)  # reach: of the harmonics, Hz
     beep = _span(t, duty / rate)
     edges = np.minimum(1, np.minimum(beep, beep[-1] - beep) / 0.005)  # ramps of 5 ms
@@ -114,9 +114,9 @@ def _bird_chirps(rng: Rng, t: Wave) -> Wave:
 
 def _glass_pings(rng: Rng, t: Wave) -> Wave:
     """Struck glass: a click, then inharmonic partials that ring down, the higher the faster."""
-    pitch, rate, ring = _log_uniform(rng, 1200, 3000), _log_uniform(rng, 1, 4), _log_uniform(rng, 0.15, 0.5)
+    pitch, rate, ring = _log_uniform(rng, 1200, 3000), _log_uniform(rng, 1, 3), _log_uniform(rng, 0.2, 0.5)
     axis = _span(t, 4 * ring)
-    ping = 0.6 * rng.standard_normal(len(axis)) * np.exp(-axis / 0.003)  # the click, 3 ms
+    ping = rng.standard_normal(len(axis)) * np.exp(-axis / 0.004)  # the click, 4 ms
     for ratio, level in ((1, 1), (2.3, 0.5), (4.2, 0.25)):  # roughly the first modes of a bowl
         mode = pitch * ratio * rng.uniform(0.95, 1.05)
         if mode < MIN_SAMPLING_RATE / 2:
@@ -141,7 +141,7 @@ def _water_drops(rng: Rng, t: Wave) -> Wave:
 def _woodpecker(rng: Rng, t: Wave) -> Wave:
     """Drum rolls on a hollow trunk: fast even taps that fade, then a pause."""
     rate, roll, pause = _log_uniform(rng, 10, 20), rng.uniform(0.5, 1), rng.uniform(0.2, 0.5)
-    hollow, octaves = _log_uniform(rng, 800, 2200), rng.uniform(0.3, 0.7)
+    hollow, octaves = _log_uniform(rng, 800, 2200), rng.uniform(0.5, 0.9)
     decay = _log_uniform(rng, 0.008, 0.03)
     axis = _span(t, 6 * decay)
     tap = _noise(rng, axis, hollow, octaves) * np.exp(-axis / decay)
@@ -256,7 +256,7 @@ def write_dataset(
         on_clip: Called after each written clip.
 
     Raises:
-        UserError: if a fold would lack a class, the clips would be too short or too coarsely sampled for these
+        UserError: if a fold would lack a class, the clips would be too short or too coarsely sampled for the
             sounds, or `folder` holds another data set.
     """
     import soundfile
@@ -265,13 +265,12 @@ def write_dataset(
         raise UserError(f"{clips_per_class} clips per class cannot fill {folds} folds; every fold needs one.")
     if seconds < MIN_SECONDS or sampling_rate < MIN_SAMPLING_RATE:
         least = f"{MIN_SECONDS} s at {MIN_SAMPLING_RATE} Hz"
-        raise UserError(
-            f"{seconds} s at {sampling_rate} Hz cannot hold these sounds; ask for {least} or more."
-        )
+        raise UserError(f"{seconds} s at {sampling_rate} Hz cannot hold the sounds: ask for {least} or more.")
     table = folder / "meta" / "esc50.csv"
     if table.exists() and any(row.get("category") not in CLASSES for row in read_csv(table)):
         raise UserError(f"{table} describes another data set, which stays as it is; choose another folder.")
-    table.unlink(missing_ok=True)
+    with clear_write_errors(table):
+        table.unlink(missing_ok=True)
     rows = []
     for index in range(clips_per_class):
         for target, category in enumerate(CLASSES):

@@ -58,35 +58,30 @@ def load_backbone(source: str | Path) -> ASTModel:
         Path(name).exists() or name.startswith((".", "/", "~"))
     ):
         raise UserError(f"{name} is no folder with an AST checkpoint (config.json and model.safetensors).")
-    with _quiet():
-        try:
+    try:
+        with _quiet():
             model_type = ASTConfig.get_config_dict(name)[0].get("model_type")
             if model_type != MODEL_TYPE:
                 raise UserError(f"{name} holds a model of type {model_type!r}, not an AST ({MODEL_TYPE!r}).")
-            # Safetensors only: loading the older pickled format would run code from the file.
             model, info = ASTModel.from_pretrained(
                 name,
                 output_loading_info=True,
-                use_safetensors=True,
+                use_safetensors=True,  # the older pickled format would run code from the file
                 dtype=torch.float32,
                 attn_implementation="sdpa",
             )
-        except UserError:
-            raise
-        except (
-            Exception
-        ) as error:  # transformers and safetensors raise many kinds for an unreadable checkpoint
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"Cannot load the backbone {name!r}: {reason}\nGive a hub id that this machine can reach or has "
-                "in its cache, or a folder with config.json and model.safetensors."
-            ) from error
-    if missing := sorted(info["missing_keys"]):
-        raise UserError(f"The backbone {name!r} lacks {len(missing)} weights, {missing[0]} among them.")
-    if unknown := sorted(key for key in info["unexpected_keys"] if not key.startswith("classifier.")):
+    except UserError:
+        raise
+    except Exception as error:  # of many kinds, from transformers, huggingface_hub and safetensors
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"The backbone {name!r} holds {len(unknown)} weights that are no AST's, {unknown[0]} among them."
-        )
+            f"Cannot load the backbone {name!r}: {reason}\nGive a hub id that this machine can reach or has "
+            "in its cache, or a folder with config.json and model.safetensors."
+        ) from error
+    if missing := sorted(info["missing_keys"]):
+        raise UserError(f"The backbone {name!r} lacks {len(missing)} weights, such as {missing[0]}.")
+    if unknown := sorted(key for key in info["unexpected_keys"] if not key.startswith("classifier.")):
+        raise UserError(f"The backbone {name!r} holds weights that are no AST's, such as {unknown[0]}.")
     return model.eval()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from ..config import TrainConfig
 from ..errors import UserError
@@ -45,8 +46,13 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
         raise UserError("Training runs in one process; start it without `accelerate launch` or `torchrun`.")
     if device == "cpu" and precision == "fp16":
         raise UserError("train.precision fp16 needs a GPU; use fp32 (or bf16) on a CPU.")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if device == "cuda":  # a CPU repeats its bits by itself
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time
+    # accelerate keeps its state for the whole process and refuses another device or precision, but a notebook
+    # may well hold one run after another.
+    AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
 
 

@@ -1,0 +1,47 @@
+# Every target does its own set-up: `make demo` and `make test` work on a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo test lint bench report zip clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+install: $(READY)  ## make .venv and install everything into it
+
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: $(READY)  ## five folds on synthetic clips, with table and pictures; no download
+	$(BIN)/petl-ast synthetic data/synthetic
+	$(BIN)/python train.py --config configs/demo.yaml --overwrite true
+	@echo
+	@echo "Pictures: outputs/demo/plots"
+	@echo "Next: $(BIN)/python evaluation.py outputs/demo/fold_1/last"
+	@echo "      $(BIN)/petl-ast predict outputs/demo/fold_1/last data/synthetic/audio/1-100000-A-0.wav"
+
+test: $(READY) lint  ## all checks: style, types, tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## seconds per clip and peak memory of the full-size model
+	$(BIN)/python -m benchmarks.full_size
+
+report: $(READY)  ## fill the LaTeX report from RUN (default: the demo)
+	$(BIN)/petl-ast report $(or $(RUN),outputs/demo)
+
+zip:  ## project_code.zip: what is in the repository, without data/, outputs/ and .git/
+	git ls-files --cached --others --exclude-standard -z | xargs -0 $(PYTHON) -m zipfile -c project_code.zip
+
+clean:  ## remove what the targets made, but not data/ and outputs/
+	rm -rf $(VENV) build dist project_code.zip src/*.egg-info *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

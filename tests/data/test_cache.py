@@ -1,0 +1,367 @@
+"""The cache: the values of a fresh computation, once, whole or not at all, and never stale."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from petl_ast.config import SpectrogramConfig
+from petl_ast.data.audio import read_waveform
+from petl_ast.data.cache import cached_spectrograms
+from petl_ast.data.spectrogram import log_mel
+from petl_ast.errors import UserError
+
+RATE = 16000
+CONFIG = SpectrogramConfig(num_mel_bins=32, max_length=12)
+
+
+def write_clip(path: Path, seed: int = 0, samples: int = 1600) -> Path:
+    soundfile.write(path, 0.1 * np.random.default_rng(seed).standard_normal(samples), RATE)
+    return path
+
+
+def expected(paths: list[Path], config: SpectrogramConfig = CONFIG) -> np.ndarray:
+    return log_mel([read_waveform(path, config.sampling_rate) for path in paths], config).numpy()
+
+
+class Counter:
+    """Counts the clips that are computed."""
+
+    def __init__(self) -> None:
+        self.clips = 0
+
+    def __call__(self) -> None:
+        self.clips += 1
+
+
+def computed(paths: list[Path], config: SpectrogramConfig, folder: Path) -> int:
+    """How many clips a call has to compute."""
+    counter = Counter()
+    cached_spectrograms(paths, config, folder, counter)
+    return counter.clips
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Path]:
+    return [write_clip(tmp_path / f"{seed}.wav", seed, 600 + 500 * seed) for seed in range(3)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "cache"
+
+
+@pytest.fixture
+def entry(clips: list[Path], folder: Path) -> Path:
+    """The finished entry of `clips`."""
+    cached_spectrograms(clips, CONFIG, folder)
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture
+def three_threads() -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(before)
+
+
+def test_values_are_those_of_a_fresh_computation(clips, folder):
+    spectrograms, silent = cached_spectrograms(clips, CONFIG, folder)
+    assert spectrograms.shape == (3, 12, 32)
+    assert spectrograms.dtype == np.float32
+    np.testing.assert_allclose(spectrograms, expected(clips), rtol=0, atol=1e-4)
+    assert silent == []
+
+
+def test_second_call_computes_nothing_and_returns_the_same(clips, folder):
+    counter = Counter()
+    cold, _ = cached_spectrograms(clips, CONFIG, folder, counter)
+    assert counter.clips == len(clips)
+    warm, _ = cached_spectrograms(clips, CONFIG, folder, counter)
+    assert counter.clips == len(clips)
+    np.testing.assert_array_equal(cold, warm)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_warm_start_reads_no_clip(clips, folder, entry):
+    before, _ = cached_spectrograms(clips, CONFIG, folder)
+    for path in clips:  # same size and time of change, other content
+        stat = path.stat()
+        path.write_bytes(bytes(stat.st_size))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    warm, _ = cached_spectrograms(clips, CONFIG, folder)
+    np.testing.assert_array_equal(before, warm)
+
+
+def test_order_is_that_of_the_paths(tmp_path, folder):
+    """Clips of very different lengths, so that threads finish them out of order."""
+    paths = [write_clip(tmp_path / f"{i}.wav", i, 200_000 if i % 5 == 0 else 700) for i in range(30)]
+    forwards, _ = cached_spectrograms(paths, CONFIG, folder)
+    np.testing.assert_allclose(forwards, expected(paths), rtol=0, atol=1e-4)
+    backwards, _ = cached_spectrograms(paths[::-1], CONFIG, folder)
+    np.testing.assert_array_equal(forwards[::-1], backwards)
+
+
+def test_changed_clip_is_computed_anew(clips, folder):
+    stale, _ = cached_spectrograms(clips, CONFIG, folder)
+    write_clip(clips[1], seed=9, samples=1700)
+    fresh, _ = cached_spectrograms(clips, CONFIG, folder)
+    np.testing.assert_allclose(fresh, expected(clips), rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(fresh[0], stale[0])
+    assert not np.allclose(fresh[1], stale[1])
+
+
+def test_change_of_time_alone_or_size_alone_counts(clips, folder):
+    assert computed(clips, CONFIG, folder) == 3
+    stat = clips[2].stat()
+    os.utime(clips[2], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000_000))
+    assert computed(clips, CONFIG, folder) == 3
+    stat = clips[2].stat()
+    write_clip(clips[2], seed=2, samples=4000)
+    os.utime(clips[2], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert computed(clips, CONFIG, folder) == 3
+    assert computed(clips, CONFIG, folder) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sampling_rate": 8000}, {"num_mel_bins": 33}, {"max_length": 13}, {"mean": -4.0}, {"std": 4.0}],
+)
+def test_every_setting_has_its_own_entry(clips, folder, change):
+    cached_spectrograms(clips, CONFIG, folder)
+    config = replace(CONFIG, **change)
+    spectrograms, _ = cached_spectrograms(clips, config, folder)
+    np.testing.assert_allclose(spectrograms, expected(clips, config), rtol=0, atol=1e-4)
+    assert computed(clips, CONFIG, folder) == computed(clips, config, folder) == 0
+
+
+def test_other_selections_of_the_clips_have_their_own_entries(clips, folder):
+    for selection in (clips, clips[:2], clips[1:], clips[:1]):
+        spectrograms, _ = cached_spectrograms(selection, CONFIG, folder)
+        np.testing.assert_allclose(spectrograms, expected(selection), rtol=0, atol=1e-4)
+
+
+def test_same_file_through_another_path_shares_the_entry(clips, folder, tmp_path, monkeypatch):
+    assert computed(clips, CONFIG, folder) == 3
+    monkeypatch.chdir(tmp_path)
+    assert computed([Path(path.name) for path in clips], CONFIG, folder) == 0
+
+
+def test_silent_clips_are_named_cold_and_warm(clips, folder, tmp_path):
+    quiet = [tmp_path / "z-quiet.wav", tmp_path / "a-quiet.wav"]
+    for path in quiet:
+        soundfile.write(path, np.zeros(1600), RATE)
+    paths = [quiet[0], *clips, quiet[1]]
+    cold, names = cached_spectrograms(paths, CONFIG, folder)
+    assert names == ["z-quiet.wav", "a-quiet.wav"]
+    assert np.isfinite(cold).all()
+    assert cached_spectrograms(paths, CONFIG, folder)[1] == names
+
+
+def test_result_is_read_only_and_mapped(clips, folder):
+    for _ in ("cold", "warm"):
+        spectrograms, _ = cached_spectrograms(clips, CONFIG, folder)
+        assert isinstance(spectrograms, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            spectrograms[0, 0, 0] = 1.0
+
+
+def test_all_bad_clips_are_reported_at_once_and_nothing_stays(clips, folder, tmp_path, three_threads):
+    text, empty, missing = (tmp_path / name for name in ("text.wav", "empty.wav", "missing.wav"))
+    text.write_text("not a sound")
+    empty.touch()
+    paths = [text, clips[0], empty, clips[1], missing, clips[2]]
+    with pytest.raises(UserError, match="3 of 6 clips") as caught:
+        cached_spectrograms(paths, CONFIG, folder)
+    message = str(caught.value)
+    assert all(str(bad) in message for bad in (text, empty, missing))
+    assert not any(str(good) in message for good in clips)
+    assert list(folder.iterdir()) == []
+    assert torch.get_num_threads() == three_threads
+    with pytest.raises(UserError, match="3 of 6 clips"):  # not cached, neither as a success nor otherwise
+        cached_spectrograms(paths, CONFIG, folder)
+
+
+def test_many_bad_clips_are_counted_and_some_named(folder, tmp_path):
+    with pytest.raises(UserError, match="25 of 25 clips") as caught:
+        cached_spectrograms([tmp_path / f"missing-{i}.wav" for i in range(25)], CONFIG, folder)
+    assert "missing-9.wav" in str(caught.value)
+    assert "missing-10.wav" not in str(caught.value)
+    assert "15 more" in str(caught.value)
+
+
+def test_mended_clip_ends_the_error(clips, folder):
+    content = clips[1].read_bytes()
+    clips[1].write_bytes(b"")
+    with pytest.raises(UserError):
+        cached_spectrograms(clips, CONFIG, folder)
+    clips[1].write_bytes(content)
+    spectrograms, _ = cached_spectrograms(clips, CONFIG, folder)
+    np.testing.assert_allclose(spectrograms, expected(clips), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_interrupted_build_leaves_nothing(clips, folder, three_threads, interruption):
+    def interrupt() -> None:
+        raise interruption
+
+    with pytest.raises(interruption):
+        cached_spectrograms(clips, CONFIG, folder, interrupt)
+    assert list(folder.iterdir()) == []
+    assert torch.get_num_threads() == three_threads
+    assert computed(clips, CONFIG, folder) == 3
+
+
+def test_torch_keeps_its_thread_count(clips, folder, three_threads):
+    for _ in ("cold", "warm"):
+        cached_spectrograms(clips, CONFIG, folder)
+        assert torch.get_num_threads() == three_threads
+
+
+def test_finished_entry_leaves_no_temporary_folder(folder, entry):
+    assert list(folder.iterdir()) == [entry]
+    assert not entry.name.startswith(".")
+
+
+@pytest.mark.parametrize("in_the_way", ["deep", "deep/cache"])
+def test_file_where_the_folder_should_be(clips, folder, tmp_path, in_the_way):
+    (tmp_path / in_the_way).parent.mkdir(exist_ok=True)
+    (tmp_path / in_the_way).write_text("mine")
+    with pytest.raises(UserError, match="Cannot write") as caught:
+        cached_spectrograms(clips, CONFIG, folder)
+    assert str(folder) in str(caught.value)
+    assert (tmp_path / in_the_way).read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission(clips, folder):
+    folder.mkdir(parents=True)
+    folder.chmod(0o500)
+    try:
+        with pytest.raises(UserError, match="Permission denied") as caught:
+            cached_spectrograms(clips, CONFIG, folder)
+    finally:
+        folder.chmod(0o700)
+    assert str(folder) in str(caught.value)
+
+
+def cut(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+DAMAGES = {
+    "spectrograms gone": lambda entry: (entry / "spectrograms.npy").unlink(),
+    "spectrograms cut": lambda entry: cut(entry / "spectrograms.npy", -4),
+    "spectrograms cut in the header": lambda entry: cut(entry / "spectrograms.npy", 20),
+    "spectrograms empty": lambda entry: cut(entry / "spectrograms.npy", 0),
+    "spectrograms overwritten": lambda entry: (entry / "spectrograms.npy").write_text("garbage"),
+    "spectrograms of another shape": lambda entry: np.save(
+        entry / "spectrograms.npy", np.zeros((2, 12, 32), "<f4")
+    ),
+    "content gone": lambda entry: (entry / "content.json").unlink(),
+    "content cut": lambda entry: cut(entry / "content.json", -4),
+    "content empty": lambda entry: cut(entry / "content.json", 0),
+    "content of something else": lambda entry: (entry / "content.json").write_text("{}"),
+    "content not an object": lambda entry: (entry / "content.json").write_text("[]"),
+    "folder emptied": lambda entry: (shutil.rmtree(entry), entry.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_entry_is_named(clips, folder, entry, damage):
+    DAMAGES[damage](entry)
+    with pytest.raises(UserError) as caught:
+        cached_spectrograms(clips, CONFIG, folder)
+    assert str(entry) in str(caught.value)
+    shutil.rmtree(entry)  # which is what the message asks for
+    assert computed(clips, CONFIG, folder) == 3
+
+
+def test_missing_clip_is_reported_even_if_the_others_are_cached(clips, folder, tmp_path):
+    cached_spectrograms(clips, CONFIG, folder)
+    with pytest.raises(UserError, match=r"1 of 4 clips(.|\n)*missing\.wav"):
+        cached_spectrograms([*clips, tmp_path / "missing.wav"], CONFIG, folder)
+
+
+def test_unusable_clip_name_is_not_blamed_on_the_cache(clips, folder, tmp_path):
+    too_long = tmp_path / f"{'x' * 300}.wav"
+    with pytest.raises(UserError, match="1 of 4 clips") as caught:
+        cached_spectrograms([*clips, too_long], CONFIG, folder)
+    assert str(too_long) in str(caught.value)
+
+
+def test_threads_may_build_the_same_entry_at_once(clips, folder):
+    builders = 3
+    meeting = threading.Barrier(builders)
+
+    def build(_: int) -> tuple[np.ndarray, int]:
+        counter = Counter()
+
+        def on_clip() -> None:
+            if counter.clips == 0:
+                meeting.wait(timeout=60)  # all are inside the build before any of them finishes
+            counter()
+
+        spectrograms, _ = cached_spectrograms(clips, CONFIG, folder, on_clip)
+        return spectrograms, counter.clips
+
+    with ThreadPoolExecutor(builders) as pool:
+        results = list(pool.map(build, range(builders)))
+    for spectrograms, count in results:
+        assert count == 3
+        np.testing.assert_allclose(spectrograms, expected(clips), rtol=0, atol=1e-4)
+    assert len(list(folder.iterdir())) == 1
+
+
+BUILD_WITH_ANOTHER = """
+import sys, time
+from pathlib import Path
+from petl_ast.config import SpectrogramConfig
+from petl_ast.data.cache import cached_spectrograms
+
+folder, me, other, *clips = map(Path, sys.argv[1:])
+
+def on_clip():  # both processes are inside the build before either of them finishes
+    me.touch()
+    deadline = time.monotonic() + 60
+    while not other.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+config = SpectrogramConfig(num_mel_bins=32, max_length=12)
+print(cached_spectrograms(clips, config, folder, on_clip)[0].tobytes().hex())
+"""
+
+
+def test_processes_may_build_the_same_entry_at_once(clips, folder, tmp_path):
+    flags = [tmp_path / "one", tmp_path / "two"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUILD_WITH_ANOTHER, folder, me, other, *clips],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for me, other in (flags, flags[::-1])
+    ]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert all(flag.exists() for flag in flags)
+    assert len(list(folder.iterdir())) == 1
+    counter = Counter()
+    spectrograms, _ = cached_spectrograms(clips, CONFIG, folder, counter)
+    assert counter.clips == 0
+    assert [bytes.fromhex(out) for out, _ in outputs] == 2 * [spectrograms.tobytes()]

@@ -1,0 +1,109 @@
+"""Whole runs, looked at from outside: what is kept, what is scored when, what repeats."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from petl_ast import ESC50Dataset, load_adapter
+from petl_ast.config import RunConfig, load_run_config, to_yaml
+from petl_ast.errors import UserError
+from petl_ast.utils import fold as fold_module
+from petl_ast.utils.cross_validation import cross_validate, summarise, summary_rows
+from petl_ast.utils.engine import EvalResult, eval_one_epoch
+from petl_ast.utils.environment import make_accelerator
+
+
+@pytest.fixture
+def config(finished_run: Path, tmp_path: Path) -> RunConfig:
+    """The finished run's configuration, for fold 2 alone, into another folder."""
+    values = yaml.safe_load((finished_run / "config.yaml").read_text())
+    values["output"] = str(tmp_path / "run")
+    values["data"]["folds"] = [2]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return load_run_config(path)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_best_is_the_epoch_with_the_highest_validation_accuracy(finished_run: Path) -> None:
+    for folder in sorted(finished_run.glob("fold_*")):
+        result, epochs = json.loads((folder / "result.json").read_text()), rows(folder / "metrics.csv")
+        accuracies = [(float(e["validation_accuracy"]), -float(e["validation_loss"])) for e in epochs]
+        assert result["best"]["epoch"] == 1 + accuracies.index(max(accuracies))
+        assert result["last"]["epoch"] == len(epochs)
+
+
+def test_kept_adapters_score_what_was_reported(finished_run: Path) -> None:
+    accelerator = make_accelerator("cpu")
+    config = load_run_config(finished_run / "config.yaml")
+    dataset = ESC50Dataset(config.data.root, "all", config.spectrogram, config.data.cache)
+    folder = finished_run / "fold_4"
+    result = json.loads((folder / "result.json").read_text())
+    for kind in ("last", "best"):
+        model = load_adapter(folder / kind)
+        for fold, key in ((4, "test"), (3, "validation")):
+            clips = torch.utils.data.Subset(dataset, dataset.indices([fold]))
+            batches = torch.utils.data.DataLoader(clips, config.train.batch_size)
+            again = eval_one_epoch(model, batches, accelerator)
+            assert again.accuracy == result[kind][f"{key}_accuracy"]
+            assert again.loss == pytest.approx(result[kind][f"{key}_loss"], rel=1e-6)
+
+
+def test_the_test_fold_is_scored_only_after_training_and_once_a_kind(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = []
+
+    def spy(model: torch.nn.Module, batches: torch.utils.data.DataLoader, *rest: object) -> EvalResult:  # type: ignore[type-arg]
+        dataset = batches.dataset
+        scored.append({dataset.dataset.clips[i].fold for i in dataset.indices})  # type: ignore[attr-defined]
+        return eval_one_epoch(model, batches, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fold_module, "eval_one_epoch", spy)
+    cross_validate(config)
+    assert scored == [{1}, {1}, {2}, {2}]
+
+
+def test_nothing_is_trained_when_the_run_cannot_be_kept(config: RunConfig) -> None:
+    Path(config.output).write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="Cannot write"):
+        cross_validate(config)
+
+
+def test_divergence_is_told_and_leaves_no_result(config: RunConfig, tmp_path: Path) -> None:
+    path = tmp_path / "wild.yaml"
+    path.write_text(to_yaml(config).replace("learning_rate: 0.005", "learning_rate: 1.0e+30"))
+    wild = load_run_config(path)
+    with pytest.raises(UserError, match=r"diverged: the loss of fold 2 .*learning_rate"):
+        cross_validate(wild)
+    assert not (Path(wild.output) / "fold_2" / "result.json").exists()
+
+
+def test_tensorboard_on_request(config: RunConfig, tmp_path: Path) -> None:
+    path = tmp_path / "board.yaml"
+    path.write_text(to_yaml(config).replace("tensorboard: false", "tensorboard: true"))
+    cross_validate(load_run_config(path))
+    assert list(Path(config.output).glob("fold_2/tensorboard/events*"))
+
+
+def test_summary_of_known_folds() -> None:
+    folds = [
+        {"test": fold, "last": {"test_accuracy": last}, "best": {"test_accuracy": best, "epoch": 3}}
+        for fold, last, best in ((1, 0.5, 0.6), (2, 0.7, 0.8))
+    ]
+    summary = summarise(folds)
+    assert summary["last"]["mean"] == pytest.approx(0.6)
+    assert summary["best"]["mean"] == pytest.approx(0.7)
+    table = summary_rows(summary)
+    assert [row["fold"] for row in table] == [1, 2, "mean", "standard_deviation", "low", "high"]
+    assert table[0] == {"fold": 1, "last": 0.5, "best": 0.6, "best_epoch": 3}

@@ -1,0 +1,47 @@
+"""Numbers that one reports."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petl_ast.utils.metrics import class_accuracies, confusion, over_folds
+
+
+def test_interval_of_five_folds_by_hand() -> None:
+    result = over_folds([0.80, 0.82, 0.84, 0.86, 0.88])
+    assert result.mean == pytest.approx(0.84)
+    assert result.standard_deviation == pytest.approx(0.0316228, abs=1e-6)
+    half = 2.776445 * 0.0316228 / 5**0.5  # Student's t with four degrees of freedom
+    assert (result.low, result.high) == (pytest.approx(0.84 - half), pytest.approx(0.84 + half))
+
+
+def test_one_fold_has_no_interval() -> None:
+    assert over_folds([0.5]).standard_deviation is None
+    assert over_folds([0.5]).low is None
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=10))
+def test_interval_holds_the_mean_and_stays_in_range(accuracies: list[float]) -> None:
+    result = over_folds(accuracies)
+    assert result.low is not None
+    assert result.high is not None
+    assert 0 <= result.low <= result.mean + 1e-12
+    assert result.mean - 1e-12 <= result.high <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
+def test_confusion_counts_every_clip_once(pairs: list[tuple[int, int]]) -> None:
+    matrix = confusion([t for t, _ in pairs], [p for _, p in pairs], 4)
+    assert matrix.shape == (4, 4)
+    for truth in range(4):
+        for predicted in range(4):
+            assert matrix[truth, predicted] == pairs.count((truth, predicted))
+
+
+def test_class_accuracy_is_recall_and_unknown_without_clips() -> None:
+    accuracies = class_accuracies(np.array([[3, 1], [0, 0]]))
+    assert accuracies[0] == 0.75
+    assert np.isnan(accuracies[1])
