@@ -324,6 +324,30 @@ def _run_config(options: Namespace) -> RunConfig:
     return RunConfig(**values)
 
 
+def _import_reference_options(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=str, help="State dict that the reference code saved with torch.save.")
+    parser.add_argument("adapter", type=str, help="Adapter folder to write.")
+    parser.add_argument(
+        "--labels", type=list[str] | None, default=None, help="Class names in the head's order."
+    )
+    _train_options(parser)
+
+
+def _import_reference(options: Namespace) -> int:
+    """Turn a state dict of the paper's reference code into an adapter folder.
+
+    petl-ast import-reference best_params.pth outputs/imported --config configs/esc50_conformer.yaml
+    The file is read without running any code from it. Its tensors must fit the method, its options and the
+    backbone of the configuration, to the last name.
+    """
+    from .utils.reference_import import import_reference
+
+    file, adapter, labels = (options.pop(name) for name in ("file", "adapter", "labels"))
+    import_reference(Path(file), Path(adapter), _run_config(options), labels)
+    print(adapter)
+    return 0
+
+
 VERBS = {
     "train": Verb(_train_options, _train),
     "evaluate": Verb(_evaluate_options, _evaluate, "ADAPTER "),
@@ -331,5 +355,6 @@ VERBS = {
     "report": Verb(_report_options, _report, "RUN "),
     "samples": Verb(_samples_options, _samples),
     "params": Verb(_params_options, _params),
+    "import-reference": Verb(_import_reference_options, _import_reference, "FILE ADAPTER "),
     "synthetic": Verb(_synthetic_options, _synthetic, "FOLDER "),
 }

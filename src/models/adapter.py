@@ -1,15 +1,16 @@
 """The method "adapter": a small block at one or two places of every encoder layer.
 
-With h the layer's input, y = layernorm_before(h), a = MHSA(y), h' = a + h, z = layernorm_after(h'), f = FFN(z) and the
-adapter's own residual in brackets, a layer computes
+With h the layer's input, y = layernorm_before(h), a = MHSA(y), h' = a + h, z = layernorm_after(h'), f =
+FFN(z) and the adapter's own residual in brackets, a layer computes
 
     Pfeiffer, parallel:    h' + f + adapter(z) [+ z]
     Pfeiffer, sequential:  h' + adapter(f) [+ f]
     Houlsby, parallel:     as Pfeiffer, with h' = h + a + adapter_mhsa(y) [+ y]
     Houlsby, sequential:   as Pfeiffer, with h' = h + adapter_mhsa(a) [+ a]
 
-The paper's text says "parallel to MHSA" for its best configuration; the code that produced its numbers does the first
-line. Besides the adapters, layernorm_after of every layer (Houlsby: layernorm_before too) and the final LayerNorm train.
+The paper's text says "parallel to MHSA" for its best configuration; the code that produced its numbers does
+the first line. Besides the adapters, layernorm_after of every layer (Houlsby: layernorm_before too) and the
+final LayerNorm train.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ class AdapterOptions:
 
     Attributes:
         block: The adapter's architecture.
-        placement: "pfeiffer": one adapter a layer, at the feed-forward network; "houlsby": one at the attention too.
-        insertion: "parallel": the adapter sees what the sub-module sees; "sequential": it sees the sub-module's output.
+        placement: "pfeiffer": one adapter a layer, at the feed-forward network; "houlsby": one at the
+        attention too.
+        insertion: "parallel": the adapter sees what the sub-module sees; "sequential": it sees the
+        sub-module's output.
         reduction_rate: Hidden size divided by this is the bottleneck's width.
         kernel_size: Tokens that the Conformer's depthwise convolution sees.
         residual: Whether the adapter's input is added to its output.

@@ -1,4 +1,5 @@
-"""The method "bitfit" (Ben Zaken et al., 2022): the biases of every Linear and LayerNorm of the backbone train.
+"""The method "bitfit" (Ben Zaken et al., 2022): the biases of every Linear and LayerNorm of the backbone
+train.
 
 The patch convolution's bias is not among them, as in the paper's code.
 """

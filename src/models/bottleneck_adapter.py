@@ -1,4 +1,6 @@
-"""The bottleneck adapter block (Houlsby et al., 2019), as the paper compares it; also an expert of the mixtures."""
+"""The bottleneck adapter block (Houlsby et al., 2019), as the paper compares it; also an expert of the
+mixtures.
+"""
 
 from __future__ import annotations
 

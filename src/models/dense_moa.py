@@ -1,8 +1,9 @@
-"""The method "dense_moa": a dense mixture of adapters (Cappellazzo et al., Interspeech 2024, arXiv 2402.00828).
+"""The method "dense_moa": a dense mixture of adapters (Cappellazzo et al., Interspeech 2024, arXiv
+2402.00828).
 
-A router weights the outputs of all bottleneck adapters token by token: sum over e of softmax(router(x))_e adapter_e(x).
-The mixture stands in parallel with the attention or with the feed-forward network of every layer; the LayerNorm in
-front of that, and the final one, train too.
+A router weights the outputs of all bottleneck adapters token by token: sum over e of softmax(router(x))_e
+adapter_e(x). The mixture stands in parallel with the attention or with the feed-forward network of every
+layer; the LayerNorm in front of that, and the final one, train too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The method "full_ft": full fine-tuning; the whole backbone trains, with the dropout of its configuration."""
+"""The method "full_ft": the whole backbone trains, with the dropout of its configuration."""
 
 from __future__ import annotations
 
@@ -19,5 +19,6 @@ def install(backbone: ASTModel, options: FullFinetuningOptions) -> Trained:
     return Trained({"method": parameters_of(backbone)}, modules=[backbone])
 
 
-# The distillation token and the like may be zero in a checkpoint: these weights are its own, not ours to judge.
+# The distillation token and the like may be zero in a checkpoint: these weights are its own, not ours to
+# judge.
 register("full_ft", Method(FullFinetuningOptions, install, may_start_at_zero=True))

@@ -1,4 +1,5 @@
-"""How a module enters an encoder layer: beside or behind its attention (MHSA) or its feed-forward network (FFN).
+"""How a module enters an encoder layer: beside or behind its attention (MHSA) or its feed-forward network
+(FFN).
 
 Each wraps the layer's own sub-module, so that transformers' layer stays as it is.
 """
@@ -16,7 +17,8 @@ class _Adapted(nn.Module):
     Args:
         frozen: The backbone's sub-module, computing y from x.
         adapter: [B, N, d] -> [B, N, d].
-        sequential: The adapter sees y and its output takes y's place; otherwise it sees x and its output is added to y.
+        sequential: The adapter sees y and its output takes y's place; otherwise it sees x and its output is
+        added to y.
         residual: The adapter's input is added to its output.
     """
 
@@ -44,7 +46,7 @@ class AdaptedFFN(_Adapted):
 
 
 class AdaptedMHSA(_Adapted):
-    """Takes the place of a layer's `attention`, and like it returns attention probabilities, if any, as well."""
+    """Takes the place of a layer's `attention`; returns attention probabilities, if any, as it does."""
 
     def forward(self, x: Tensor, *rest: Any, **more: Any) -> tuple[Tensor, Any]:
         """[B, N, d] -> [B, N, d] and what else the attention returns."""

@@ -1,7 +1,7 @@
 """The methods "lora", as the paper ran it, and "peft", any LoRA of the peft library; both are put in by peft.
 
-W x becomes W x + scaling * up(down(x)) (Hu et al., 2022), in the paper for the query and value projections. Besides, the
-final LayerNorm trains.
+W x becomes W x + scaling * up(down(x)) (Hu et al., 2022), in the paper for the query and value projections.
+Besides, the final LayerNorm trains.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class PeftOptions:
         """Check the values against LoraConfig.
 
         Raises:
-            UserError: for a field that LoraConfig has not or refuses, or one that would change the frozen backbone.
+            UserError: for a field that LoraConfig has not or refuses, or one that would change the frozen
+                backbone.
         """
         options = cls({"target_modules": list(QUERY_AND_VALUE), **values})
         for name, allowed in {
@@ -95,7 +96,7 @@ class PeftOptions:
 
 
 # Ways to begin that leave the backbone's weights as they are; the others of peft subtract from them.
-STARTS = (True, False, "gaussian", "orthogonal")
+STARTS = (True, False, "gaussian")
 
 
 def install_peft(backbone: ASTModel, options: PeftOptions) -> Trained:

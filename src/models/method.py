@@ -17,7 +17,6 @@ from transformers import ASTModel
 from ..config import parse_dataclass
 from ..errors import UserError
 
-
 INIT_STD = 0.02
 LARGEST_START = 1e3  # no sensible initialisation comes near; uninitialised memory often does
 
@@ -47,8 +46,8 @@ class Method:
             every method trains, is not its concern.
         reference_names: (regular expression, replacement) pairs that turn this package's parameter names into
             those of the paper's reference code, tried before the common ones of `reference.py`.
-        may_start_at_zero: Whether a weight matrix of the method may be all zero before training, as LoRA's second
-            factor is in peft. Everywhere else this is a sign that its initialisation was lost.
+        may_start_at_zero: Whether a weight matrix of the method may be all zero before training, as LoRA's
+            second factor is in peft. Everywhere else this is a sign that its initialisation was lost.
     """
 
     options: type[Any]
@@ -98,7 +97,8 @@ def get_method(name: str) -> Method:
 def check_initialised(trained: Trained, may_start_at_zero: bool) -> None:
     """Refuse method weights that are not finite, all zero, far too large for a start, or not there at all.
 
-    On some library versions the paper's adapters come up as uninitialised memory and train all the same, badly.
+    On some library versions the paper's adapters come up as uninitialised memory and train all the same,
+    badly.
 
     Raises:
         UserError: naming the group and the shape of the first such tensor.
@@ -122,7 +122,8 @@ def check_initialised(trained: Trained, may_start_at_zero: bool) -> None:
 
 
 def init_like_paper(module: nn.Module) -> None:
-    """Start every Linear in `module` as the paper's library (transformers 4.28) did: N(0, 0.02) truncated, bias 0.
+    """Start every Linear in `module` as the paper's library (transformers 4.28) did: N(0, 0.02) truncated,
+    bias 0.
 
     This overrides the zeros that the reference code writes for some of them, as it did in the paper's runs.
     """
@@ -134,7 +135,9 @@ def init_like_paper(module: nn.Module) -> None:
 
 
 def uniform_tokens(backbone: ASTModel, *shape: int) -> nn.Parameter:
-    """Learned tokens [*shape, d], drawn from U(-v, v) with v = sqrt(6 / (3 * patch area + d)) (Jia et al., 2022)."""
+    """Learned tokens [*shape, d], drawn from U(-v, v) with v = sqrt(6 / (3 * patch area + d)) (Jia et al.,
+    2022).
+    """
     config = backbone.config
     limit = math.sqrt(6 / (3 * config.patch_size**2 + config.hidden_size))
     return nn.Parameter(torch.empty(*shape, config.hidden_size).uniform_(-limit, limit))
@@ -148,8 +151,8 @@ def bottleneck_width(hidden_size: int, reduction_rate: int) -> int:
     """
     if reduction_rate < 1 or round(hidden_size / reduction_rate) < 1:
         raise UserError(
-            f"method_options.reduction_rate is {reduction_rate}; with the backbone's hidden size {hidden_size} it must be "
-            f"at least 1 and leave a width of at least 1."
+            f"method_options.reduction_rate is {reduction_rate}; it must be at least 1 and leave some of "
+            f"the backbone's hidden size {hidden_size}."
         )
     return round(hidden_size / reduction_rate)
 

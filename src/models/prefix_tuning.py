@@ -1,7 +1,7 @@
 """The method "prefix_tuning" (Li and Liang, 2021): learned keys and values that every token can attend to.
 
-Half of the tokens are joined to the keys and half to the values of every layer, behind the K and V projections, at
-position 1, right after CLS. Besides, the final LayerNorm trains.
+Half of the tokens are joined to the keys and half to the values of every layer, behind the K and V
+projections, at position 1, right after CLS. Besides, the final LayerNorm trains.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The method "prompt_tuning" (visual prompt tuning, Jia et al., 2022): learned tokens in the input of the encoder.
+"""The method "prompt_tuning" (visual prompt tuning, Jia et al., 2022): learned tokens in the input of the
+encoder.
 
-The distillation token is removed, and the learned tokens stand right behind CLS; they get no position embedding. Deep
-prompts: every layer but the first replaces those tokens by its own. Besides, the final LayerNorm trains.
+The distillation token is removed, and the learned tokens stand right behind CLS; they get no position
+embedding. Deep prompts: every layer but the first replaces those tokens by its own. Besides, the final
+LayerNorm trains.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def reference_name(name: str, method_names: tuple[tuple[str, str], ...]) -> str:
 
     Args:
         name: As in the model's state dict.
-        method_names: The method's own (regular expression, replacement) pairs. They see the name below `backbone.`,
-            without the wrappers' steps, and give the reference's full name.
+        method_names: The method's own (regular expression, replacement) pairs. They see the name below
+            `backbone.`, without the wrappers' steps, and give the reference's full name.
     """
     if not name.startswith(BACKBONE):
         return name
@@ -65,14 +65,15 @@ def trained_from_reference(
         UserError: naming tensors that are missing, unknown, or frozen and different from the model's.
     """
     expected = {reference_name(name, method_names): name for name in own}
-    given = {
-        name: tensor for name, tensor in state.items() if name in expected or not name.startswith(ALIASES)
-    }
+    # The reference model registers most tensors twice, with and without `model.`; the second names carry
+    # nothing new.
+    aliases = {n.removeprefix("model.") if n.startswith("model.") else f"model.{n}" for n in expected}
+    given = {name: tensor for name, tensor in state.items() if name in expected or name not in aliases}
     problems = [
         f"missing: {name}" for name, mine in expected.items() if mine in trained and name not in given
     ]
     problems += [f"unknown: {name}" for name in given if name not in expected]
-    for name in given.keys() & expected.keys():
+    for name in (name for name in given if name in expected):
         mine = own[expected[name]]
         if given[name].shape != mine.shape:
             problems.append(f"shape {list(given[name].shape)} instead of {list(mine.shape)}: {name}")
@@ -81,5 +82,5 @@ def trained_from_reference(
         ):
             problems.append(f"frozen, but not the backbone's value: {name}")
     if problems:
-        raise UserError(f"This state dict does not fit the model:\n{list_some(sorted(problems))}")
+        raise UserError(f"This state dict does not fit the model:\n{list_some(problems)}")
     return {expected[name]: tensor for name, tensor in given.items() if expected[name] in trained}

@@ -1,9 +1,9 @@
 """The method "soft_moa": a soft mixture of adapters (Cappellazzo et al., Interspeech 2024, arXiv 2402.00828).
 
-As in Soft MoE (Puigcerver et al., ICLR 2024): with logits x phi, every slot is a mean of all tokens weighted by a softmax
-over tokens, each expert turns its own slots, and every token is a mean of all slots weighted by a softmax over slots.
-The mixture stands in parallel with the attention or with the feed-forward network of every layer; the LayerNorm in front
-of that, and the final one, train too.
+As in Soft MoE (Puigcerver et al., ICLR 2024): with logits x phi, every slot is a mean of all tokens weighted
+by a softmax over tokens, each expert turns its own slots, and every token is a mean of all slots weighted by
+a softmax over slots. The mixture stands in parallel with the attention or with the feed-forward network of
+every layer; the LayerNorm in front of that, and the final one, train too.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class SoftMoAOptions:
         num_experts: Adapters E in a mixture (our choice).
         num_slots: Slots p of each expert (our choice).
         location: Beside the attention ("mhsa") or the feed-forward network ("ffn").
-        normalize: Whether tokens and phi are scaled to length 1 before their product, as Soft MoE proposes for wide
-            models (its learned scale left at 1).
+        normalize: Whether tokens and phi are scaled to length 1 before their product, as Soft MoE proposes
+            for wide models (its learned scale left at 1).
     """
 
     reduction_rate: int = 128
@@ -43,7 +43,8 @@ class SoftMoAOptions:
     def __post_init__(self) -> None:
         if self.num_experts < 1 or self.num_slots < 1:
             raise UserError(
-                f"method_options: num_experts ({self.num_experts}) and num_slots ({self.num_slots}) must be at least 1."
+                f"method_options: num_experts ({self.num_experts}) and num_slots ({self.num_slots}) "
+                "must be at least 1."
             )
 
 
@@ -60,7 +61,8 @@ class SoftMixture(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, d] -> [B, N, d]."""
-        tokens, phi = x, self.slot_params
+        tokens: Tensor = x
+        phi: Tensor = self.slot_params
         if self._normalize:
             tokens, phi = F.normalize(tokens, dim=-1), F.normalize(phi, dim=0)
         logits = torch.einsum("bnd,dep->bnep", tokens, phi)
