@@ -83,6 +83,11 @@ def register(name: str, method: Method) -> None:
         raise ValueError(f"There is a method called {name!r} already.")
 
 
+def method_names() -> list[str]:
+    """Every registered name, sorted."""
+    return sorted(_METHODS)
+
+
 def get_method(name: str) -> Method:
     """The method registered as `name`.
 
@@ -90,7 +95,7 @@ def get_method(name: str) -> Method:
         UserError: if there is none, naming those there are.
     """
     if name not in _METHODS:
-        raise UserError(f"There is no method {name!r}; the methods are: {', '.join(sorted(_METHODS))}.")
+        raise UserError(f"There is no method {name!r}; the methods are: {', '.join(method_names())}.")
     return _METHODS[name]
 
 
