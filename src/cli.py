@@ -261,6 +261,7 @@ def _samples(options: Namespace) -> int:
 
 def _params_options(parser: ArgumentParser) -> None:
     _train_options(parser)
+    parser.add_argument("--all_methods", action="store_true", help="Every method with its default options.")
     parser.add_argument("--num_classes", type=int, default=50, help="Classes that the head tells apart.")
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
 
@@ -269,28 +270,19 @@ def _params(options: Namespace) -> int:
     """Count what a configuration trains: the method, LayerNorms, the head, and the whole model.
 
     petl-ast params --config configs/esc50_conformer.yaml
+    petl-ast params --all_methods
+    Weights are not needed and not loaded.
     """
-    from rich.table import Table
-
-    from .models.ast_with_adapter import build_model
     from .utils import console as screen
+    from .utils.parameters import count_parameters, parameter_table
 
-    num_classes, as_json = options.pop("num_classes"), options.pop("json")
+    num_classes, as_json, every = (options.pop(name) for name in ("num_classes", "json", "all_methods"))
     config = _run_config(options)
-    counts = build_model(
-        num_classes=num_classes, max_length=config.spectrogram.max_length, **vars(config.model)
-    ).parameter_counts()
+    counts = count_parameters(config, num_classes, every)
     if as_json:
-        print(json.dumps(counts))
-        return 0
-    table = Table(
-        "parameters", title=f"{config.model.method} on {config.model.backbone}, {num_classes} classes"
-    )
-    table.add_column("number", justify="right")
-    table.add_column("of the model", justify="right")
-    for name, number in counts.items():
-        table.add_row(name, f"{number:,}", f"{number / counts['total']:.2%}")
-    screen.output().print(table)
+        print(json.dumps(counts if every else counts[config.model.method]))
+    else:
+        screen.output().print(parameter_table(counts, f"{config.model.backbone}, {num_classes} classes"))
     return 0
 
 
@@ -324,6 +316,30 @@ def _run_config(options: Namespace) -> RunConfig:
     return RunConfig(**values)
 
 
+def _import_reference_options(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=str, help="State dict that the reference code saved with torch.save.")
+    parser.add_argument("adapter", type=str, help="Adapter folder to write.")
+    parser.add_argument(
+        "--labels", type=list[str] | None, default=None, help="Class names in the head's order."
+    )
+    _train_options(parser)
+
+
+def _import_reference(options: Namespace) -> int:
+    """Turn a state dict of the paper's reference code into an adapter folder.
+
+    petl-ast import-reference best_params.pth outputs/imported --config configs/esc50_conformer.yaml
+    The file is read without running any code from it. Its tensors must fit the method, its options and the
+    backbone of the configuration, to the last name.
+    """
+    from .utils.reference_import import import_reference
+
+    file, adapter, labels = (options.pop(name) for name in ("file", "adapter", "labels"))
+    import_reference(Path(file), Path(adapter), _run_config(options), labels)
+    print(adapter)
+    return 0
+
+
 VERBS = {
     "train": Verb(_train_options, _train),
     "evaluate": Verb(_evaluate_options, _evaluate, "ADAPTER "),
@@ -331,5 +347,6 @@ VERBS = {
     "report": Verb(_report_options, _report, "RUN "),
     "samples": Verb(_samples_options, _samples),
     "params": Verb(_params_options, _params),
+    "import-reference": Verb(_import_reference_options, _import_reference, "FILE ADAPTER "),
     "synthetic": Verb(_synthetic_options, _synthetic, "FOLDER "),
 }

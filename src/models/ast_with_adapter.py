@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +10,22 @@ import torch
 from torch import Tensor, nn
 from transformers import ASTModel
 
-from ..config import parse_dataclass
 from ..errors import UserError
 from ..utils.adapter_folder import read_adapter, write_adapter
 from ..utils.files import list_some
-from . import adapter  # noqa: F401  registers the method "adapter"
+from . import (  # noqa: F401  importing a method registers it
+    adapter,
+    bitfit,
+    dense_moa,
+    full_ft,
+    linear,
+    lora,
+    prefix_tuning,
+    prompt_tuning,
+    soft_moa,
+)
 from .backbone import PositionEmbeddings, fingerprint, fit_length, load_backbone
-from .method import Trained, get_method
+from .method import Trained, check_initialised, get_method
 from .reference import trained_from_reference
 
 HEAD_INIT_STD = 0.02  # truncated normal, zero bias: as transformers 4.28 initialised the paper's head
@@ -179,19 +187,21 @@ def build_model(
         if value not in known:
             raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(known)}.")
     chosen = get_method(method)
-    options = parse_dataclass(chosen.options, dict(method_options or {}), f"method_options of {method!r}")
+    options = chosen.parse_options(dict(method_options or {}), f"method_options of {method!r}")
     ast = backbone if isinstance(backbone, ASTModel) else load_backbone(backbone)
     source = ast.name_or_path if isinstance(backbone, ASTModel) else str(backbone)
     checksum = fingerprint(ast)
     fit_length(ast, max_length, position_embeddings)
-    model = ASTWithAdapter(ast, num_classes, pooling, chosen.install(ast, options))
+    trained = chosen.install(ast, options)
+    check_initialised(trained, chosen.may_start_at_zero)
+    model = ASTWithAdapter(ast, num_classes, pooling, trained)
     model.backbone_fingerprint = checksum
     model.settings = {
         "backbone": source,
         "num_classes": num_classes,
         "max_length": max_length,
         "method": method,
-        "method_options": dataclasses.asdict(options),
+        "method_options": chosen.plain_options(options),
         "position_embeddings": position_embeddings,
         "pooling": pooling,
     }

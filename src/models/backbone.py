@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ PositionEmbeddings = Literal["crop", "interpolate", "zeros"]
 
 MODEL_TYPE = "audio-spectrogram-transformer"
 SPECIAL_TOKENS = 2  # CLS and distillation, in front of the patches
+PAPER_BACKBONE = "MIT/ast-finetuned-audioset-10-10-0.4593"
 POSITION_TABLE = "embeddings.position_embeddings"
 FINGERPRINTED = (
     *(
@@ -54,35 +55,36 @@ def load_backbone(source: str | Path) -> ASTModel:
         UserError: if there is no such checkpoint, it is no AST, or weights are missing.
     """
     name = str(source)
-    if not (Path(name) / "config.json").is_file() and (
-        Path(name).exists() or name.startswith((".", "/", "~"))
-    ):
-        raise UserError(f"{name} is no folder with an AST checkpoint (config.json and model.safetensors).")
-    try:
-        with _quiet():
-            model_type = ASTConfig.get_config_dict(name)[0].get("model_type")
-            if model_type != MODEL_TYPE:
-                raise UserError(f"{name} holds a model of type {model_type!r}, not an AST ({MODEL_TYPE!r}).")
-            model, info = ASTModel.from_pretrained(
-                name,
-                output_loading_info=True,
-                use_safetensors=True,  # the older pickled format would run code from the file
-                dtype=torch.float32,
-                attn_implementation="sdpa",
-            )
-    except UserError:
-        raise
-    except Exception as error:  # of many kinds, from transformers, huggingface_hub and safetensors
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"Cannot load the backbone {name!r}: {reason}\nGive a hub id that this machine can reach or has "
-            "in its cache, or a folder with config.json and model.safetensors."
-        ) from error
+    _read_config(name)
+    with _clear_errors(name), _quiet():
+        model, info = ASTModel.from_pretrained(
+            name,
+            output_loading_info=True,
+            use_safetensors=True,  # the older pickled format would run code from the file
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+        )
     if missing := sorted(info["missing_keys"]):
         raise UserError(f"The backbone {name!r} lacks {len(missing)} weights, such as {missing[0]}.")
     if unknown := sorted(key for key in info["unexpected_keys"] if not key.startswith("classifier.")):
         raise UserError(f"The backbone {name!r} holds weights that are no AST's, such as {unknown[0]}.")
     return model.eval()
+
+
+def random_backbone(source: str | Path) -> ASTModel:
+    """An AST of a checkpoint's shape with random weights, for questions that no weight can answer: counts,
+    costs.
+
+    Args:
+        source: As for `load_backbone`. Only its config.json is read, and for the paper's checkpoint not even
+            that.
+
+    Raises:
+        UserError: if there is no such configuration, or it is no AST's.
+    """
+    if str(source) == PAPER_BACKBONE:
+        return ASTModel(ASTConfig(max_length=1024))  # transformers' defaults are this checkpoint's shape
+    return ASTModel(ASTConfig(**_read_config(str(source))))
 
 
 def fingerprint(model: ASTModel) -> str:
@@ -149,6 +151,33 @@ def fit_length(model: ASTModel, max_length: int, policy: PositionEmbeddings) -> 
     fitted = fit_position_table(table.detach(), patch_grid(config, config.max_length), time, policy)
     model.embeddings.position_embeddings = nn.Parameter(fitted.contiguous(), requires_grad=False)
     config.max_length = max_length
+
+
+def _read_config(name: str) -> dict[str, Any]:
+    """The checkpoint's config.json, once it is known to be an AST's."""
+    is_path = Path(name).exists() or name.startswith((".", "/", "~"))
+    if is_path and not (Path(name) / "config.json").is_file():
+        raise UserError(f"{name} is no folder with an AST checkpoint (config.json and model.safetensors).")
+    with _clear_errors(name), _quiet():
+        config: dict[str, Any] = ASTConfig.get_config_dict(name)[0]
+    if (model_type := config.get("model_type")) != MODEL_TYPE:
+        raise UserError(f"{name} holds a model of type {model_type!r}, not an AST ({MODEL_TYPE!r}).")
+    return config
+
+
+@contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Turn the many kinds of errors of transformers, huggingface_hub and safetensors into one that says what
+    to do.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"Cannot load the backbone {name!r}: {reason}\nGive a hub id that this machine can reach or has "
+            "in its cache, or a folder with config.json and model.safetensors."
+        ) from error
 
 
 @contextmanager

@@ -11,29 +11,40 @@ from torch import Tensor
 from ..errors import UserError
 from ..utils.files import list_some
 
-# This package's names (transformers 5's below `backbone.`) -> the reference code's (transformers 4's below
-# `model.`).
+# transformers 5's names -> transformers 4's, which the reference code has below `model.`.
 COMMON_NAMES = (
-    (r"^backbone\.layers\.(\d+)\.mlp\.(?:frozen\.)?fc1\.", r"model.encoder.layer.\1.intermediate.dense."),
-    (r"^backbone\.layers\.(\d+)\.mlp\.(?:frozen\.)?fc2\.", r"model.encoder.layer.\1.output.dense."),
-    (r"^backbone\.layers\.(\d+)\.attention\.q_proj\.", r"model.encoder.layer.\1.attention.attention.query."),
-    (r"^backbone\.layers\.(\d+)\.attention\.k_proj\.", r"model.encoder.layer.\1.attention.attention.key."),
-    (r"^backbone\.layers\.(\d+)\.attention\.v_proj\.", r"model.encoder.layer.\1.attention.attention.value."),
-    (r"^backbone\.layers\.(\d+)\.attention\.o_proj\.", r"model.encoder.layer.\1.attention.output.dense."),
-    (r"^backbone\.layers\.(\d+)\.", r"model.encoder.layer.\1."),
-    (r"^backbone\.", r"model."),
+    (r"^layers\.(\d+)\.mlp\.fc1\.", r"encoder.layer.\1.intermediate.dense."),
+    (r"^layers\.(\d+)\.mlp\.fc2\.", r"encoder.layer.\1.output.dense."),
+    (r"^layers\.(\d+)\.attention\.q_proj\.", r"encoder.layer.\1.attention.attention.query."),
+    (r"^layers\.(\d+)\.attention\.k_proj\.", r"encoder.layer.\1.attention.attention.key."),
+    (r"^layers\.(\d+)\.attention\.v_proj\.", r"encoder.layer.\1.attention.attention.value."),
+    (r"^layers\.(\d+)\.attention\.o_proj\.", r"encoder.layer.\1.attention.output.dense."),
+    (r"^layers\.(\d+)\.", r"encoder.layer.\1."),
 )
-# The reference model registers the backbone's parts twice; the second names carry nothing new.
-ALIASES = ("embeddings.", "encoder.", "layernorm.")
+WRAPPERS = re.compile(r"\.(?:frozen|base_layer)(?=\.)")  # steps into the wrapped sub-module, here and in peft
+BACKBONE = "backbone."
 
 
 def reference_name(name: str, method_names: tuple[tuple[str, str], ...]) -> str:
-    """The reference code's name for the tensor that this package calls `name`."""
-    for pattern, replacement in (*method_names, *COMMON_NAMES):
-        renamed, hits = re.subn(pattern, replacement, name)
+    """The reference code's name for the tensor that this package calls `name`.
+
+    Args:
+        name: As in the model's state dict.
+        method_names: The method's own (regular expression, replacement) pairs. They see the name below
+            `backbone.`, without the wrappers' steps, and give the reference's full name.
+    """
+    if not name.startswith(BACKBONE):
+        return name
+    inside = WRAPPERS.sub("", name.removeprefix(BACKBONE))
+    for pattern, replacement in method_names:
+        renamed, hits = re.subn(pattern, replacement, inside)
         if hits:
             return renamed
-    return name
+    for pattern, replacement in COMMON_NAMES:
+        renamed, hits = re.subn(pattern, replacement, inside)
+        if hits:
+            return f"model.{renamed}"
+    return f"model.{inside}"
 
 
 def trained_from_reference(
@@ -54,14 +65,15 @@ def trained_from_reference(
         UserError: naming tensors that are missing, unknown, or frozen and different from the model's.
     """
     expected = {reference_name(name, method_names): name for name in own}
-    given = {
-        name: tensor for name, tensor in state.items() if name in expected or not name.startswith(ALIASES)
-    }
+    # The reference model registers most tensors twice, with and without `model.`; the second names carry
+    # nothing new.
+    aliases = {n.removeprefix("model.") if n.startswith("model.") else f"model.{n}" for n in expected}
+    given = {name: tensor for name, tensor in state.items() if name in expected or name not in aliases}
     problems = [
         f"missing: {name}" for name, mine in expected.items() if mine in trained and name not in given
     ]
     problems += [f"unknown: {name}" for name in given if name not in expected]
-    for name in given.keys() & expected.keys():
+    for name in (name for name in given if name in expected):
         mine = own[expected[name]]
         if given[name].shape != mine.shape:
             problems.append(f"shape {list(given[name].shape)} instead of {list(mine.shape)}: {name}")
@@ -70,5 +82,5 @@ def trained_from_reference(
         ):
             problems.append(f"frozen, but not the backbone's value: {name}")
     if problems:
-        raise UserError(f"This state dict does not fit the model:\n{list_some(sorted(problems))}")
+        raise UserError(f"This state dict does not fit the model:\n{list_some(problems)}")
     return {expected[name]: tensor for name, tensor in given.items() if expected[name] in trained}

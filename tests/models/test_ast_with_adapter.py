@@ -206,7 +206,7 @@ def test_edited_adapters_are_refused(
         ({"method": "magic"}, "the methods are: adapter"),
         ({"method_options": {"reduction": 6}}, "reduction_rate"),
         ({"method_options": {"reduction_rate": "six"}}, "reduction_rate"),
-        ({"method_options": {"reduction_rate": 49}}, "no channel"),
+        ({"method_options": {"reduction_rate": 97}}, "reduction_rate is 97"),
         ({"method_options": {"kernel_size": 0}}, "kernel_size"),
         ({"method_options": {"block": "magic"}}, "block"),
         ({"position_embeddings": "sinus"}, "crop, interpolate, zeros"),

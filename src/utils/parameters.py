@@ -1,0 +1,51 @@
+"""How many parameters a method trains, for one configuration or for all methods side by side."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from ..config import RunConfig
+from ..models.ast_with_adapter import build_model
+from ..models.backbone import random_backbone
+from ..models.method import method_names
+
+Counts = dict[str, dict[str, int]]
+
+
+def count_parameters(config: RunConfig, num_classes: int, all_methods: bool = False) -> Counts:
+    """Parameters by method and group; no weights are loaded.
+
+    Args:
+        config: Backbone, length and, unless all methods are asked for, method and options.
+        num_classes: Outputs of the head.
+        all_methods: Count every registered method with its default options.
+
+    Raises:
+        UserError: if the backbone's configuration cannot be read or an option does not fit it.
+    """
+    model = config.model
+    methods = {name: {} for name in method_names()} if all_methods else {model.method: model.method_options}
+    return {
+        name: build_model(
+            random_backbone(model.backbone),
+            num_classes,
+            config.spectrogram.max_length,
+            name,
+            options,
+            model.position_embeddings,
+            model.pooling,
+        ).parameter_counts()
+        for name, options in methods.items()
+    }
+
+
+def parameter_table(counts: Counts, title: str) -> Table:
+    """A row per method, a column per group, and the trained share of the whole model."""
+    table = Table("method", title=title)
+    groups = list(next(iter(counts.values())))
+    for heading in (*groups, "trained"):
+        table.add_column(heading, justify="right")
+    for name, count in counts.items():
+        share = f"{count['trainable'] / count['total']:.2%}"
+        table.add_row(name, *(f"{count[group]:,}" for group in groups), share)
+    return table
