@@ -1,9 +1,10 @@
-"""One fold, one epoch of the full-size AST (85.7 M parameters) on real clips: seconds per clip and peak memory.
+"""One fold, one epoch of the full-size AST (85.7 M parameters) on real clips: seconds per clip and peak
+memory.
 
 python -m benchmarks.full_size --data data/ESC-50 --subset esc10
 
-The weights are random, in the hub's format: time and memory do not depend on them. The paper's configuration is
-used as it is, but for the number of epochs and folds.
+The weights are random, in the hub's format: time and memory do not depend on them. The paper's configuration
+is used as it is, but for the number of epochs and folds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ PAPER = "configs/esc50_conformer.yaml"
 
 def main() -> None:
     """Make the backbone, train in a process of its own, print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="data/ESC-50", help="Data set in ESC-50's layout.")
     parser.add_argument("--subset", default="esc10", choices=["all", "esc10"])
     parser.add_argument("--batch_size", default=32, type=int)
