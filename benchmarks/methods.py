@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def measured(output: Path) -> dict[str, Any]:
-    """What a run's folder says: counts, last-epoch accuracy over the folds, the median epoch's training time."""
+    """What a run's folder says: counts, last-epoch accuracy, the median epoch's training time."""
     summary = json.loads((output / "summary.json").read_text())["last"]
     seconds = []
     for metrics in output.glob("fold_*/metrics.csv"):

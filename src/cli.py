@@ -233,14 +233,14 @@ def _report(options: Namespace) -> int:
 
 def _samples_options(parser: ArgumentParser) -> None:
     _train_options(parser)
-    parser.set_defaults(output="samples")
+    parser.add_argument("--folder", type=str, default="samples", help="Where the copies go.")
     parser.add_argument("--per_class", type=int, default=1, help="How many clips of each class.")
 
 
 def _samples(options: Namespace) -> int:
     """Copy representative clips of each class into a folder, to listen to.
 
-    petl-ast samples --config configs/esc50_conformer.yaml --output samples
+    petl-ast samples --config configs/esc50_conformer.yaml
     They come from training and validation folds of the first fold in data.folds (by default the last fold is
     tested).
     """
@@ -249,12 +249,12 @@ def _samples(options: Namespace) -> int:
     from .utils.cross_validation import load_with_progress
     from .utils.samples import copy_samples
 
-    per_class = options.pop("per_class")
+    folder, per_class = options.pop("folder"), options.pop("per_class")
     config = _run_config(options)
     dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
     load_with_progress(dataset, screen.messages())
     test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
-    for path in copy_samples(dataset, test_fold, Path(config.output), per_class):
+    for path in copy_samples(dataset, test_fold, Path(folder), per_class):
         print(path)
     return 0
 

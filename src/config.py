@@ -83,7 +83,7 @@ class ModelConfig:
     Attributes:
         backbone: Hub id or folder of an AST checkpoint.
         method: Name of the method.
-        method_options: The method's own options; `petl-ast params --help` says where they are listed.
+        method_options: The method's own options; docs/methods.md lists them.
         position_embeddings: How the checkpoint's table is fitted to max_length: "crop" its centre as AST's
             authors do, "interpolate" it over time, or "zeros", which is what the paper's code ran with.
         pooling: "mean" over all tokens, or the "cls" token alone, before the head.
