@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import ASTModel
 
+from ..config import SpectrogramConfig, parse_dataclass
 from ..errors import UserError
 from ..utils.adapter_folder import read_adapter, write_adapter
 from ..utils.files import list_some
@@ -59,6 +60,33 @@ class ASTWithAdapter(nn.Module):
         for parameter in self.trainable_parameters():
             parameter.requires_grad_(True)
         self.train(False)
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names in the head's order.
+
+        Raises:
+            UserError: if the model was not loaded from an adapter that names as many classes as it has.
+        """
+        labels = self.metadata.get("labels")
+        if not isinstance(labels, list) or len(labels) != self.settings["num_classes"]:
+            raise UserError(
+                f"This adapter does not name its {self.settings['num_classes']} classes (labels: {labels}); "
+                "it was not saved by a training run, or was edited."
+            )
+        return [str(label) for label in labels]
+
+    @property
+    def spectrogram(self) -> SpectrogramConfig:
+        """Settings of the spectrograms that the adapter was trained on.
+
+        Raises:
+            UserError: if the model was not loaded from an adapter that tells them.
+        """
+        settings = self.metadata.get("spectrogram")
+        if not isinstance(settings, dict):
+            raise UserError("This adapter keeps no spectrogram settings; it was not saved by a training run.")
+        return parse_dataclass(SpectrogramConfig, settings, "The adapter's spectrogram settings")
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes] of normalised spectrograms [B, max_length, num_mel_bins]."""

@@ -12,10 +12,9 @@ from rich.table import Table
 from sklearn.metrics import classification_report
 from torch.utils.data import DataLoader, Subset
 
-from ..config import SpectrogramConfig, parse_dataclass
 from ..data.esc50_dataset import ESC50Dataset
 from ..errors import UserError
-from ..models.ast_with_adapter import ASTWithAdapter, load_adapter
+from ..models.ast_with_adapter import load_adapter
 from . import console as screen
 from .cross_validation import load_with_progress
 from .engine import eval_one_epoch
@@ -61,15 +60,15 @@ def evaluate(
         UserError: if the adapter, its backbone, the data or the labels do not fit each other.
     """
     model = load_adapter(folder, backbone)
-    spectrogram, trained_on = spectrogram_of(model, folder), model.metadata.get("data", {})
+    labels, trained_on = model.labels, model.metadata.get("data", {})
     root = data_root or trained_on.get("root")
     fold = fold if fold is not None else trained_on.get("test")
     if root is None or fold is None:
         raise UserError(
             f"{folder} does not say which data and fold it was tested on; give --data_root and --fold."
         )
-    dataset = ESC50Dataset(root, trained_on.get("subset", "all"), spectrogram, cache)
-    if dataset.class_names != (labels := model.metadata["labels"]):
+    dataset = ESC50Dataset(root, trained_on.get("subset", "all"), model.spectrogram, cache)
+    if dataset.class_names != labels:
         raise UserError(
             f"{folder} was trained for the classes {', '.join(labels)}; "
             f"{root} has: {', '.join(dataset.class_names)}."
@@ -103,24 +102,6 @@ def evaluate(
             zero_division=0.0,
         ),
     )
-
-
-def spectrogram_of(model: ASTWithAdapter, folder: Path) -> SpectrogramConfig:
-    """The spectrogram settings that an adapter was trained with.
-
-    Raises:
-        UserError: if the adapter folder does not tell them, or tells no label names.
-    """
-    settings, labels = model.metadata.get("spectrogram"), model.metadata.get("labels")
-    if not isinstance(settings, dict) or not isinstance(labels, list):
-        raise UserError(
-            f"{folder} keeps no label names or spectrogram settings; it was not saved by a training run."
-        )
-    if len(labels) != model.settings["num_classes"]:
-        raise UserError(
-            f"{folder} names {len(labels)} labels for a head of {model.settings['num_classes']} classes."
-        )
-    return parse_dataclass(SpectrogramConfig, settings, f"{folder}: spectrogram")
 
 
 def report_table(evaluation: Evaluation) -> Table:

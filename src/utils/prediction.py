@@ -18,7 +18,6 @@ from ..data.spectrogram import log_mel
 from ..errors import UserError
 from ..models.ast_with_adapter import load_adapter
 from .environment import make_accelerator
-from .evaluation import spectrogram_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def predict(
     files = iter([file for path in paths for file in audio_files(path)])
     accelerator = make_accelerator(device)
     model = load_adapter(folder, backbone).to(accelerator.device)
-    spectrogram, labels = spectrogram_of(model, folder), model.metadata["labels"]
+    spectrogram, labels = model.spectrogram, model.labels
 
     def read(path: Path) -> Tensor | UserError:
         try:

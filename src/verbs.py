@@ -1,0 +1,287 @@
+"""The verbs of `petl-ast`: options and functions, no logic. What one needs is imported only when it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from .config import RunConfig
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One word of the command: its options and what it does with them; the first docstring line is its
+    summary.
+    """
+
+    add_options: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], int]
+    positionals: str = ""
+
+    @property
+    def description(self) -> str:
+        """The docstring, for --help."""
+        return (self.run.__doc__ or "").replace("\n    ", "\n").strip()
+
+
+def _train_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with any of these options; the command line wins over it.",
+    )
+    parser.add_class_arguments(RunConfig)
+
+
+def _train(options: Namespace) -> int:
+    """Train and test a method by cross-validation, one adapter per fold.
+
+    Every option can stand in a YAML file, on the command line, or both (the command line wins):
+        petl-ast train --config configs/esc50_conformer.yaml --train.epochs 2 --data.folds "[1,2]"
+    The run's folder then holds the adapters, the figures per epoch, the summary and pictures.
+    """
+    from .utils import console as screen
+    from .utils.cross_validation import cross_validate, summary_table
+
+    config = _run_config(options)
+    summary = cross_validate(config)
+    screen.output().print(summary_table(summary, config.output))
+    return 0
+
+
+def _evaluate_options(parser: ArgumentParser) -> None:
+    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    parser.add_argument(
+        "--data_root", type=str | None, default=None, help="Data set, if it moved since training."
+    )
+    parser.add_argument(
+        "--fold", type=int | None, default=None, help="Fold to score, if not the adapter's test fold."
+    )
+    _common_options(parser)
+    parser.add_argument("--cache", type=str, default="data/cache", help="Folder for computed spectrograms.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object instead of tables.")
+
+
+def _evaluate(options: Namespace) -> int:
+    """Score an adapter on its test fold again: accuracy, per-class report, confusion matrix.
+
+    petl-ast evaluate outputs/demo/fold_1/last
+    """
+    from .utils import console as screen
+    from .utils.evaluation import confusion_text, evaluate, report_table
+
+    result = evaluate(
+        Path(options.adapter),
+        options.data_root,
+        options.fold,
+        options.backbone,
+        options.cache,
+        options.device,
+    )
+    if options.json:
+        plain = {**dataclasses.asdict(result), "matrix": result.matrix.tolist()}
+        print(json.dumps(plain, ensure_ascii=False))
+        return 0
+    console = screen.output()
+    console.print(report_table(result))
+    print(confusion_text(result))
+    print(f"\nFold {result.fold}: {result.accuracy:.2%} of {result.clips} clips, loss {result.loss:.4f}")
+    if result.reported is not None:
+        same = "the same" if result.reported == result.accuracy else "NOT the same"
+        print(f"Training reported {result.reported:.2%}: {same}.")
+    return 0
+
+
+def _predict_options(parser: ArgumentParser) -> None:
+    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    parser.add_argument("paths", type=str, nargs="+", help="Audio files, or folders of them.")
+    parser.add_argument("--top_k", type=int, default=3, help="How many classes to name per clip.")
+    parser.add_argument(
+        "--json", action="store_true", help="Print one JSON object a line instead of a table."
+    )
+    _common_options(parser)
+    parser.add_argument("--batch_size", type=int, default=32, help="Clips per forward pass.")
+
+
+def _predict(options: Namespace) -> int:
+    """Name the most probable classes of audio files.
+
+    petl-ast predict outputs/demo/fold_1/last recording.wav folder/ --top_k 3
+    A file that cannot be read is told and left out; the exit code is then 2.
+    """
+    from rich.table import Table
+
+    from .utils import console as screen
+    from .utils.prediction import predict
+
+    table = Table("clip", "class", "probability", "next")
+    failed = 0
+    for found in predict(
+        Path(options.adapter),
+        [Path(path) for path in options.paths],
+        options.top_k,
+        options.backbone,
+        options.batch_size,
+        options.device,
+    ):
+        if found.error:
+            failed += 1
+            print(f"petl-ast predict: error: {found.error}", file=sys.stderr)
+        elif options.json:
+            classes = [{"class": name, "probability": round(value, 6)} for name, value in found.classes]
+            print(json.dumps({"clip": str(found.path), "classes": classes}, ensure_ascii=False), flush=True)
+        else:
+            (name, value), *others = found.classes
+            table.add_row(str(found.path), name, f"{value:.1%}", ", ".join(f"{n} {v:.1%}" for n, v in others))
+    if not options.json and table.rows:
+        screen.output().print(table)
+    return 2 if failed else 0
+
+
+def _report_options(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=str, help="Folder of a run, such as outputs/demo.")
+    parser.add_argument(
+        "--output", type=str, default="docs/report/generated", help="Where the LaTeX report looks."
+    )
+
+
+def _report(options: Namespace) -> int:
+    """Draw a run's pictures anew and fill the LaTeX report's tables and figures.
+
+    petl-ast report outputs/demo
+    """
+    from .utils.report import write_report
+
+    for path in write_report(Path(options.run), Path(options.output)):
+        print(path)
+    return 0
+
+
+def _samples_options(parser: ArgumentParser) -> None:
+    _train_options(parser)
+    parser.add_argument("--folder", type=str, default="samples", help="Where the copies go.")
+    parser.add_argument("--per_class", type=int, default=1, help="How many clips of each class.")
+
+
+def _samples(options: Namespace) -> int:
+    """Copy representative clips of each class into a folder, to listen to.
+
+    petl-ast samples --config configs/esc50_conformer.yaml
+    They come from training and validation folds of the first fold in data.folds (by default the last fold is
+    tested).
+    """
+    from .data.esc50_dataset import ESC50Dataset
+    from .utils import console as screen
+    from .utils.cross_validation import load_with_progress
+    from .utils.samples import copy_samples
+
+    folder, per_class = options.pop("folder"), options.pop("per_class")
+    config = _run_config(options)
+    dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
+    load_with_progress(dataset, screen.messages())
+    test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
+    for path in copy_samples(dataset, test_fold, Path(folder), per_class):
+        print(path)
+    return 0
+
+
+def _params_options(parser: ArgumentParser) -> None:
+    _train_options(parser)
+    parser.add_argument("--all_methods", action="store_true", help="Every method with its default options.")
+    parser.add_argument("--num_classes", type=int, default=50, help="Classes that the head tells apart.")
+    parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
+
+
+def _params(options: Namespace) -> int:
+    """Count what a configuration trains: the method, LayerNorms, the head, and the whole model.
+
+    petl-ast params --config configs/esc50_conformer.yaml
+    petl-ast params --all_methods
+    Weights are not needed and not loaded.
+    """
+    from .utils import console as screen
+    from .utils.parameters import count_parameters, parameter_table
+
+    num_classes, as_json, every = (options.pop(name) for name in ("num_classes", "json", "all_methods"))
+    config = _run_config(options)
+    counts = count_parameters(config, num_classes, every)
+    if as_json:
+        print(json.dumps(counts if every else counts[config.model.method]))
+    else:
+        screen.output().print(parameter_table(counts, f"{config.model.backbone}, {num_classes} classes"))
+    return 0
+
+
+def _synthetic_options(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", type=str, help="Where the data set goes; made if missing.")
+    parser.add_argument("--clips_per_class", type=int, default=30, help="Clips of each of the ten classes.")
+    parser.add_argument("--seed", type=int, default=10, help="Same seed: the same files, to the byte.")
+
+
+def _synthetic(options: Namespace) -> int:
+    """Make a data set of ten procedural sound classes in ESC-50's layout, and a tiny random AST beside it.
+
+    petl-ast synthetic data/synthetic
+    """
+    from .utils.demo import make_demo_data
+
+    for path in make_demo_data(Path(options.folder), options.clips_per_class, options.seed):
+        print(path)
+    return 0
+
+
+def _common_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--backbone", type=str | None, default=None, help="Frozen backbone, if it moved since training."
+    )
+    parser.add_argument("--device", type=Device, default="auto", help="Where to compute.")
+
+
+def _run_config(options: Namespace) -> RunConfig:
+    values: dict[str, Any] = {name: value for name, value in vars(options).items() if name != "config"}
+    return RunConfig(**values)
+
+
+def _import_reference_options(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=str, help="State dict that the reference code saved with torch.save.")
+    parser.add_argument("adapter", type=str, help="Adapter folder to write.")
+    parser.add_argument(
+        "--labels", type=list[str] | None, default=None, help="Class names in the head's order."
+    )
+    _train_options(parser)
+
+
+def _import_reference(options: Namespace) -> int:
+    """Turn a state dict of the paper's reference code into an adapter folder.
+
+    petl-ast import-reference best_params.pth outputs/imported --config configs/esc50_conformer.yaml
+    The file is read without running any code from it. Its tensors must fit the method, its options and the
+    backbone of the configuration, to the last name.
+    """
+    from .utils.reference_import import import_reference
+
+    file, adapter, labels = (options.pop(name) for name in ("file", "adapter", "labels"))
+    import_reference(Path(file), Path(adapter), _run_config(options), labels)
+    print(adapter)
+    return 0
+
+
+VERBS = {
+    "train": Verb(_train_options, _train),
+    "evaluate": Verb(_evaluate_options, _evaluate, "ADAPTER "),
+    "predict": Verb(_predict_options, _predict, "ADAPTER PATH ... "),
+    "report": Verb(_report_options, _report, "RUN "),
+    "samples": Verb(_samples_options, _samples),
+    "params": Verb(_params_options, _params),
+    "import-reference": Verb(_import_reference_options, _import_reference, "FILE ADAPTER "),
+    "synthetic": Verb(_synthetic_options, _synthetic, "FOLDER "),
+}
