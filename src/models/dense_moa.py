@@ -1,49 +1,18 @@
-"""The method "dense_moa": a dense mixture of adapters (Cappellazzo et al., Interspeech 2024, arXiv
-2402.00828).
+"""The method "dense_moa": a dense mixture of adapters (Cappellazzo et al., Interspeech 2024, arXiv 2402.00828).
 
-A router weights the outputs of all bottleneck adapters token by token: sum over e of softmax(router(x))_e
-adapter_e(x). The mixture stands in parallel with the attention or with the feed-forward network of every
-layer; the LayerNorm in front of that, and the final one, train too.
+A router weights the outputs of all bottleneck adapters token by token: the sum over experts e of
+softmax(router(x))_e adapter_e(x). Where it stands and what else trains is in `mixture.py`.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import ASTModel
 
-from ..errors import UserError
 from .bottleneck_adapter import BottleneckAdapter
-from .insertion import adapt_ffn, adapt_mhsa
-from .method import Method, Trained, bottleneck_width, init_like_paper, parameters_of, register
-
-Location = Literal["mhsa", "ffn"]
-EXPERT_NAMES = (
-    r"^layers\.(\d+)\.(?:attention|mlp)\.adapter\.experts\.(\d+)\.",
-    r"model.encoder.layer.\1.moa.moa.\2.",
-)
-
-
-@dataclass(frozen=True)
-class DenseMoAOptions:
-    """Options of the method "dense_moa".
-
-    Attributes:
-        reduction_rate: Hidden size divided by this is an adapter's width (the paper's value).
-        num_experts: Adapters E in a mixture (our choice).
-        location: Beside the attention ("mhsa") or the feed-forward network ("ffn").
-    """
-
-    reduction_rate: int = 128
-    num_experts: int = 4
-    location: Location = "ffn"
-
-    def __post_init__(self) -> None:
-        if self.num_experts < 1:
-            raise UserError(f"method_options.num_experts is {self.num_experts}; it must be at least 1.")
+from .method import Method, Trained, bottleneck_width, init_like_paper, register
+from .mixture import EXPERT_NAMES, MixtureOptions, install_mixtures
 
 
 class DenseMixture(nn.Module):
@@ -62,7 +31,7 @@ class DenseMixture(nn.Module):
         return torch.einsum("bnde,bne->bnd", outputs, weights.to(outputs.dtype))
 
 
-def install(backbone: ASTModel, options: DenseMoAOptions) -> Trained:
+def install(backbone: ASTModel, options: MixtureOptions) -> Trained:
     """Put a mixture into every layer.
 
     Raises:
@@ -77,23 +46,10 @@ def install(backbone: ASTModel, options: DenseMoAOptions) -> Trained:
     )
 
 
-def install_mixtures(backbone: ASTModel, mixtures: list[nn.Module], location: Location) -> Trained:
-    """Put one mixture into each layer, in parallel, and declare it with the LayerNorm in front of it."""
-    layernorms = [backbone.layernorm]
-    for layer, mixture in zip(backbone.layers, mixtures, strict=True):
-        if location == "mhsa":
-            adapt_mhsa(layer, mixture)
-            layernorms.append(layer.layernorm_before)
-        else:
-            adapt_ffn(layer, mixture)
-            layernorms.append(layer.layernorm_after)
-    return Trained({"method": parameters_of(*mixtures), "layernorm": parameters_of(*layernorms)})
-
-
 register(
     "dense_moa",
     Method(
-        DenseMoAOptions,
+        MixtureOptions,
         install,
         reference_names=(
             (r"^layers\.(\d+)\.(?:attention|mlp)\.adapter\.router\.", r"model.encoder.layer.\1.router.ff."),

@@ -2,56 +2,25 @@
 
 As in Soft MoE (Puigcerver et al., ICLR 2024): with logits x phi, every slot is a mean of all tokens weighted
 by a softmax over tokens, each expert turns its own slots, and every token is a mean of all slots weighted by
-a softmax over slots. The mixture stands in parallel with the attention or with the feed-forward network of
-every layer; the LayerNorm in front of that, and the final one, train too.
+a softmax over slots. Where it stands and what else trains is in `mixture.py`.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ASTModel
 
-from ..errors import UserError
 from .bottleneck_adapter import BottleneckAdapter
-from .dense_moa import EXPERT_NAMES, Location, install_mixtures
 from .method import Method, Trained, bottleneck_width, register
-
-
-@dataclass(frozen=True)
-class SoftMoAOptions:
-    """Options of the method "soft_moa".
-
-    Attributes:
-        reduction_rate: Hidden size divided by this is an adapter's width (the paper's value).
-        num_experts: Adapters E in a mixture (our choice).
-        num_slots: Slots p of each expert (our choice).
-        location: Beside the attention ("mhsa") or the feed-forward network ("ffn").
-        normalize: Whether tokens and phi are scaled to length 1 before their product, as Soft MoE proposes
-            for wide models (its learned scale left at 1).
-    """
-
-    reduction_rate: int = 128
-    num_experts: int = 4
-    num_slots: int = 1
-    location: Location = "ffn"
-    normalize: bool = False
-
-    def __post_init__(self) -> None:
-        if self.num_experts < 1 or self.num_slots < 1:
-            raise UserError(
-                f"method_options: num_experts ({self.num_experts}) and num_slots ({self.num_slots}) "
-                "must be at least 1."
-            )
+from .mixture import EXPERT_NAMES, MixtureOptions, install_mixtures
 
 
 class SoftMixture(nn.Module):
     """E adapters, and phi [d, E, p], which tokens and slots are matched by."""
 
-    def __init__(self, hidden_size: int, bottleneck: int, options: SoftMoAOptions) -> None:
+    def __init__(self, hidden_size: int, bottleneck: int, options: MixtureOptions) -> None:
         super().__init__()
         experts, slots = options.num_experts, options.num_slots
         self.experts = nn.ModuleList(BottleneckAdapter(hidden_size, bottleneck) for _ in range(experts))
@@ -75,7 +44,7 @@ class SoftMixture(nn.Module):
         return torch.einsum("ebpd,bnep->bnd", outputs, combine.to(outputs.dtype))
 
 
-def install(backbone: ASTModel, options: SoftMoAOptions) -> Trained:
+def install(backbone: ASTModel, options: MixtureOptions) -> Trained:
     """Put a mixture into every layer.
 
     Raises:
@@ -91,7 +60,7 @@ def install(backbone: ASTModel, options: SoftMoAOptions) -> Trained:
 register(
     "soft_moa",
     Method(
-        SoftMoAOptions,
+        MixtureOptions,
         install,
         reference_names=(
             (

@@ -318,7 +318,7 @@ def test_a_method_from_outside_works_like_the_others(backbone: str, tmp_path: Pa
         ("peft", {"target_modules": ["nothing"]}, "nothing"),
         ("prefix_tuning", {"num_tokens": 5}, "must be even"),
         ("prompt_tuning", {"num_tokens": 0}, "num_tokens is 0"),
-        ("dense_moa", {"num_experts": 0}, "num_experts is 0"),
+        ("dense_moa", {"num_experts": 0}, "num_experts"),
         ("soft_moa", {"num_slots": 0}, "num_slots"),
         ("soft_moa", {"location": "head"}, "location"),
     ],

@@ -1,0 +1,63 @@
+"""What the dense and the soft mixture of adapters share: options, and how a mixture enters the layers.
+
+It stands in parallel with the attention or with the feed-forward network of every layer; the LayerNorm in front
+of that, and the final one, train too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from transformers import ASTModel
+
+from ..errors import UserError
+from .insertion import adapt_ffn, adapt_mhsa
+from .method import Trained, parameters_of
+
+Location = Literal["mhsa", "ffn"]
+EXPERT_NAMES = (
+    r"^layers\.(\d+)\.(?:attention|mlp)\.adapter\.experts\.(\d+)\.",
+    r"model.encoder.layer.\1.moa.moa.\2.",
+)
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    """Options of "dense_moa" and "soft_moa", the same for both, so that `method` alone switches between them.
+
+    Attributes:
+        reduction_rate: Hidden size divided by this is an adapter's width (the paper's value).
+        num_experts: Adapters E in a mixture (our choice).
+        location: Beside the attention ("mhsa") or the feed-forward network ("ffn").
+        num_slots: Slots p of each expert (our choice); a dense mixture has none.
+        normalize: Whether tokens and phi are scaled to length 1 before their product, as Soft MoE proposes for
+            wide models (its learned scale left at 1); a dense mixture has no phi.
+    """
+
+    reduction_rate: int = 128
+    num_experts: int = 4
+    location: Location = "ffn"
+    num_slots: int = 1
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_experts < 1 or self.num_slots < 1:
+            raise UserError(
+                f"method_options: num_experts ({self.num_experts}) and num_slots ({self.num_slots}) "
+                "must be at least 1."
+            )
+
+
+def install_mixtures(backbone: ASTModel, mixtures: list[nn.Module], location: Location) -> Trained:
+    """Put one mixture into each layer, in parallel, and declare it with the LayerNorm in front of it."""
+    layernorms = [backbone.layernorm]
+    for layer, mixture in zip(backbone.layers, mixtures, strict=True):
+        if location == "mhsa":
+            adapt_mhsa(layer, mixture)
+            layernorms.append(layer.layernorm_before)
+        else:
+            adapt_ffn(layer, mixture)
+            layernorms.append(layer.layernorm_after)
+    return Trained({"method": parameters_of(*mixtures), "layernorm": parameters_of(*layernorms)})
