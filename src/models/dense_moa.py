@@ -1,4 +1,4 @@
-"""The method "dense_moa": a dense mixture of adapters (Cappellazzo et al., Interspeech 2024, arXiv 2402.00828).
+"""The method "dense_moa": a dense mixture of adapters (Cappellazzo et al., Interspeech 2024, 2402.00828).
 
 A router weights the outputs of all bottleneck adapters token by token: the sum over experts e of
 softmax(router(x))_e adapter_e(x). Where it stands and what else trains is in `mixture.py`.

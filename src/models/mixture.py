@@ -1,7 +1,7 @@
 """What the dense and the soft mixture of adapters share: options, and how a mixture enters the layers.
 
-It stands in parallel with the attention or with the feed-forward network of every layer; the LayerNorm in front
-of that, and the final one, train too.
+It stands in parallel with the attention or with the feed-forward network of every layer; the LayerNorm in
+front of that, and the final one, train too.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class MixtureOptions:
         num_experts: Adapters E in a mixture (our choice).
         location: Beside the attention ("mhsa") or the feed-forward network ("ffn").
         num_slots: Slots p of each expert (our choice); a dense mixture has none.
-        normalize: Whether tokens and phi are scaled to length 1 before their product, as Soft MoE proposes for
-            wide models (its learned scale left at 1); a dense mixture has no phi.
+        normalize: Whether tokens and phi are scaled to length 1 before their product, as Soft MoE proposes
+            for wide models (its learned scale left at 1); a dense mixture has no phi.
     """
 
     reduction_rate: int = 128
