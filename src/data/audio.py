@@ -10,6 +10,7 @@ import soundfile
 
 from ..errors import UserError
 
+LARGEST_SAMPLE = 1e6  # full scale is 1; from about 1e15 the power of a spectrum leaves float32's range
 Waveform = npt.NDArray[np.float32]
 
 
@@ -20,19 +21,21 @@ def read_waveform(path: Path, sampling_rate: int) -> Waveform:
         float32 [samples] in about [-1, 1], at `sampling_rate` samples per second.
 
     Raises:
-        UserError: if the file is missing, unreadable, empty, or holds values that are not numbers.
+        UserError: if the file is missing, unreadable, empty, or holds values that are no samples.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such audio file.")
     try:
+        if not path.is_file():
+            raise UserError(f"{path}: no such audio file.")
         samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
     if len(samples) == 0:
         raise UserError(f"{path}: holds no samples.")
     waveform: Waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    if not np.isfinite(waveform).all():
-        raise UserError(f"{path}: holds samples that are not finite numbers.")
+    if not (np.abs(waveform) < LARGEST_SAMPLE).all():
+        raise UserError(
+            f"{path}: holds samples that are not finite, or larger than {LARGEST_SAMPLE:.0e}."
+        )
     if file_rate != sampling_rate:
         # Imported here: librosa takes seconds to import and a cached or 16 kHz data set never needs it.
         from librosa import resample

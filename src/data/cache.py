@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,15 +54,14 @@ def cached_spectrograms(
             _build(entry, paths, config, on_clip)
     try:
         spectrograms = np.load(entry / SPECTROGRAMS, mmap_mode="r")
-    except (OSError, ValueError) as error:
+        silent = list(read_json(entry / CONTENT)["silent"])
+        if spectrograms.shape != (expected := (len(paths), config.max_length, config.num_mel_bins)):
+            raise ValueError(f"it holds {spectrograms.shape}, not {expected}")
+    except (OSError, ValueError, EOFError, KeyError, TypeError, UserError) as error:
         raise UserError(
-            f"The cache entry {entry} cannot be read ({error}). Delete that folder and start again."
+            f"The cache entry {entry} is damaged ({error}). Delete that folder and start again."
         ) from error
-    if spectrograms.shape != (expected := (len(paths), config.max_length, config.num_mel_bins)):
-        raise UserError(
-            f"The cache entry {entry} holds {spectrograms.shape}, not {expected}. Delete that folder."
-        )
-    return spectrograms, read_json(entry / CONTENT)["silent"]
+    return spectrograms, silent
 
 
 def _key(paths: Sequence[Path], config: SpectrogramConfig) -> str:
@@ -72,6 +71,7 @@ def _key(paths: Sequence[Path], config: SpectrogramConfig) -> str:
         try:
             stat = path.stat()
         except OSError:
+            digest.update(f"{path} missing\n".encode("utf-8", "surrogateescape"))
             continue  # the build reports every missing clip together
         digest.update(
             f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
@@ -81,7 +81,8 @@ def _key(paths: Sequence[Path], config: SpectrogramConfig) -> str:
 
 def _build(entry: Path, paths: Sequence[Path], config: SpectrogramConfig, on_clip: OnClip | None) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+    temporary = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
+    temporary.mkdir()
     silent: list[str] = []
     problems: list[str] = []
     try:

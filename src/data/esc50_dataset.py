@@ -22,6 +22,7 @@ from ..utils.files import list_some
 from .cache import OnClip, Spectrograms, cached_spectrograms
 
 CSV = Path("meta/esc50.csv")
+MOST_DIGITS = 9
 COLUMNS = ("filename", "fold", "target", "category")
 
 
@@ -72,6 +73,8 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         spectrogram: SpectrogramConfig | None = None,
         cache: str | Path = "data/cache",
     ) -> None:
+        if subset not in ("all", "esc10"):
+            raise UserError(f'subset is {subset!r}; it must be "all" or "esc10".')
         self.root = Path(root)
         self.spectrogram = spectrogram or SpectrogramConfig()
         self.cache = Path(cache)
@@ -145,7 +148,7 @@ def _read_clips(root: Path, subset: str) -> list[Clip]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             header = reader.fieldnames or []
-            numbered = [(reader.line_num, row) for row in reader if any(row.values())]
+            numbered = [(reader.line_num, row) for row in reader if any(_text(v) for v in row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a UTF-8 csv: {error}") from error
     wanted = (*COLUMNS, "esc10") if subset == "esc10" else COLUMNS
@@ -154,25 +157,30 @@ def _read_clips(root: Path, subset: str) -> list[Clip]:
             f"{path} has no column {', '.join(missing)}; its columns are: {', '.join(header) or 'none'}."
         )
     if subset == "esc10":
-        numbered = [(line, row) for line, row in numbered if str(row["esc10"]).strip().lower() == "true"]
+        numbered = [(line, row) for line, row in numbered if _text(row["esc10"]).lower() == "true"]
     if not numbered:
         raise UserError(f"{path} lists no clips" + (" marked as esc10." if subset == "esc10" else "."))
     return _number_classes(path, [_parse_row(root, path, line, row) for line, row in numbered])
 
 
 def _parse_row(root: Path, path: Path, line: int, row: dict[str, str]) -> Clip:
-    values = {column: (row[column] or "").strip() for column in COLUMNS}
+    values = {column: _text(row[column]) for column in COLUMNS}
     if empty := [column for column, value in values.items() if not value]:
         raise UserError(f"{path}, line {line}: no {', '.join(empty)}.")
     for column in ("fold", "target"):
-        if not values[column].isdecimal():
-            raise UserError(f"{path}, line {line}: {column} is {values[column]!r}, not a whole number.")
+        if not (values[column].isdecimal() and len(values[column]) <= MOST_DIGITS):
+            raise UserError(f"{path}, line {line}: {column} is {values[column]!r}, not a small whole number.")
     name = values["filename"]
-    if name in (".", "..") or Path(name).name != name or "\\" in name:
+    if name in (".", "..") or Path(name).name != name or set(name) & {"\\", "\0"}:
         raise UserError(f"{path}, line {line}: {name!r} is not a plain file name inside {root / 'audio'}.")
     return Clip(
         root / "audio" / name, int(values["fold"]), int(values["target"]), values["category"], label=-1
     )
+
+
+def _text(value: object) -> str:
+    """A csv cell without the space around it; a missing one is empty."""
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _number_classes(path: Path, clips: list[Clip]) -> list[Clip]:

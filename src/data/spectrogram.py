@@ -1,6 +1,7 @@
 """Kaldi's log-mel filter bank in batched torch: the input that AST checkpoints were trained on.
 
-Agrees with Kaldi's own (torchaudio's port of it) within 1e-4 on the normalised scale; needs neither.
+On real clips it agrees with Kaldi's own (torchaudio's port of it) within 1e-4 on the normalised scale; it
+needs neither. Only in bins far below a loud pure tone does float32 show: up to 2e-3 at -100 dB.
 """
 
 from __future__ import annotations

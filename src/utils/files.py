@@ -69,9 +69,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a table that `write_csv` wrote.
 
     Raises:
-        UserError: if it is missing.
+        UserError: if it is missing or is no csv.
     """
-    return list(csv.DictReader(io.StringIO(_read(path))))
+    try:
+        return list(csv.DictReader(io.StringIO(_read(path), newline="")))
+    except csv.Error as error:
+        raise UserError(f"{path} is not a readable csv: {error}") from error
 
 
 def read_json(path: Path) -> Any:
@@ -88,7 +91,7 @@ def read_json(path: Path) -> Any:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()  # not as text, which would change line ends inside cells
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
 

@@ -145,3 +145,10 @@ def test_unusable_file_is_named_with_what_is_wrong(tmp_path, name):
     with pytest.raises(UserError, match=reason) as caught:
         read_waveform(tmp_path / name, RATE)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_absurdly_large_samples_are_refused(tmp_path):
+    path = tmp_path / "huge.wav"
+    soundfile.write(path, np.full(800, 1e20), 16000, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"huge.wav: holds samples"):
+        read_waveform(path, 16000)
