@@ -107,7 +107,7 @@ class TrainConfig:
         betas: AdamW's two decay rates of the running moments.
         eps: AdamW's denominator term.
         weight_decay: On every trained parameter.
-        seed: Same seed, same machine: same numbers, to the bit.
+        seed: Same seed, same CPU: same numbers, to the bit. On a GPU deterministic kernels are asked for.
         device: "auto" takes a GPU if there is one.
         precision: "fp32", or "bf16" / "fp16" autocast.
         tensorboard: Also write the per-epoch figures for TensorBoard.
@@ -173,7 +173,11 @@ def parse_dataclass(cls: type[T], values: dict[str, Any], where: str) -> T:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls)
     try:
-        return cls(**vars(parser.parse_object(values)))
+        parsed = vars(parser.parse_object(values))
+        for name, value in values.items():  # jsonargparse takes null for any type
+            if value is None and parser.get_default(name) is not None:
+                raise ArgumentError(None, f"{name} is null")
+        return cls(**parsed)
     except ArgumentError as error:
         allowed = ", ".join(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
         raise UserError(f"{where}: {error}\nThe options are: {allowed or 'none'}.") from error

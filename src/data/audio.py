@@ -27,15 +27,13 @@ def read_waveform(path: Path, sampling_rate: int) -> Waveform:
         if not path.is_file():
             raise UserError(f"{path}: no such audio file.")
         samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:  # TypeError: headerless
         raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
     if len(samples) == 0:
         raise UserError(f"{path}: holds no samples.")
     waveform: Waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if not (np.abs(waveform) < LARGEST_SAMPLE).all():
-        raise UserError(
-            f"{path}: holds samples that are not finite, or larger than {LARGEST_SAMPLE:.0e}."
-        )
+        raise UserError(f"{path}: holds samples that are not finite, or larger than {LARGEST_SAMPLE:.0e}.")
     if file_rate != sampling_rate:
         # Imported here: librosa takes seconds to import and a cached or 16 kHz data set never needs it.
         from librosa import resample

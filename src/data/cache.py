@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ..config import SpectrogramConfig
 from ..errors import UserError
-from ..utils.files import clear_write_errors, list_some, read_json, write_json
+from ..files import clear_write_errors, list_some, read_json, write_json
 
 FORMAT = 1  # part of every key: raised when the same files and settings would give other values
 SPECTROGRAMS, CONTENT = "spectrograms.npy", "content.json"

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from ..config import SpectrogramConfig
 from ..errors import UserError
-from ..utils.files import list_some
+from ..files import list_some
 from .cache import OnClip, Spectrograms, cached_spectrograms
 
 CSV = Path("meta/esc50.csv")
@@ -169,7 +169,9 @@ def _parse_row(root: Path, path: Path, line: int, row: dict[str, str]) -> Clip:
         raise UserError(f"{path}, line {line}: no {', '.join(empty)}.")
     for column in ("fold", "target"):
         if not (values[column].isdecimal() and len(values[column]) <= MOST_DIGITS):
-            raise UserError(f"{path}, line {line}: {column} is {values[column]!r}, not a small whole number.")
+            raise UserError(
+                f"{path}, line {line}: {column} is {values[column]!r}, not a whole number of at most {MOST_DIGITS} digits."
+            )
     name = values["filename"]
     if name in (".", "..") or Path(name).name != name or set(name) & {"\\", "\0"}:
         raise UserError(f"{path}, line {line}: {name!r} is not a plain file name inside {root / 'audio'}.")

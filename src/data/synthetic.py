@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..utils.files import clear_write_errors, read_csv, write_csv, write_whole
+from ..files import clear_write_errors, read_csv, write_csv, write_whole
 
 Wave = NDArray[np.float64]
 Rng = np.random.Generator

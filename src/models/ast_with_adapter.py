@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers import ASTModel
 
+from ..adapter_folder import read_adapter, write_adapter
 from ..config import SpectrogramConfig, parse_dataclass
 from ..errors import UserError
-from ..utils.adapter_folder import read_adapter, write_adapter
-from ..utils.files import list_some
+from ..files import list_some
 from . import (  # noqa: F401  importing a method registers it
     adapter,
     bitfit,
@@ -29,7 +29,7 @@ from .backbone import PositionEmbeddings, fingerprint, fit_length, load_backbone
 from .method import Trained, check_initialised, get_method
 from .reference import trained_from_reference
 
-HEAD_INIT_STD = 0.02  # truncated normal, zero bias: as transformers 4.28 initialised the paper's head
+ADAPTED = "petl_ast_method"  # set on a backbone that a method has entered
 
 
 class ASTWithAdapter(nn.Module):
@@ -47,9 +47,8 @@ class ASTWithAdapter(nn.Module):
     def __init__(self, backbone: ASTModel, num_classes: int, pooling: str, trained: Trained) -> None:
         super().__init__()
         self.backbone = backbone
+        # PyTorch's own initialisation, as in the paper's runs: their head was made outside transformers.
         self.classification_head = nn.Linear(backbone.config.hidden_size, num_classes)
-        nn.init.trunc_normal_(self.classification_head.weight, std=HEAD_INIT_STD)
-        nn.init.zeros_(self.classification_head.bias)
         self.settings: dict[str, Any] = {}
         self.backbone_fingerprint = ""
         self.metadata: dict[str, Any] = {}
@@ -94,6 +93,11 @@ class ASTWithAdapter(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features [B, d] of spectrograms [B, max_length, num_mel_bins], as the head sees them."""
+        expected = (self.settings["max_length"], self.backbone.config.num_mel_bins)
+        if x.ndim != 3 or tuple(x.shape[1:]) != expected:
+            raise UserError(
+                f"The input is {list(x.shape)}; this model hears [clips, {expected[0]}, {expected[1]}]."
+            )
         tokens: Tensor = self.backbone(x).last_hidden_state  # [B, 2 + patches, d], behind the final LayerNorm
         return tokens.mean(dim=1) if self._pooling == "mean" else tokens[:, 0]
 
@@ -206,21 +210,25 @@ def build_model(
     Raises:
         UserError: if the backbone cannot be loaded, or an argument or option is not one there is.
     """
-    if num_classes < 1:
-        raise UserError(f"num_classes is {num_classes}; it must be at least 1.")
+    for name, number in (("num_classes", num_classes), ("max_length", max_length)):
+        if not isinstance(number, int) or number < 1:
+            raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
     for name, value, known in (
         ("position_embeddings", position_embeddings, ("crop", "interpolate", "zeros")),
         ("pooling", pooling, ("mean", "cls")),
     ):
         if value not in known:
             raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(known)}.")
+    if isinstance(backbone, ASTModel) and hasattr(backbone, ADAPTED):
+        raise UserError("This ASTModel has been adapted already; build each model from one of its own.")
     chosen = get_method(method)
     options = chosen.parse_options(dict(method_options or {}), f"method_options of {method!r}")
-    ast = backbone if isinstance(backbone, ASTModel) else load_backbone(backbone)
+    ast = backbone.float().eval() if isinstance(backbone, ASTModel) else load_backbone(backbone)
     source = ast.name_or_path if isinstance(backbone, ASTModel) else str(backbone)
     checksum = fingerprint(ast)
     fit_length(ast, max_length, position_embeddings)
     trained = chosen.install(ast, options)
+    setattr(ast, ADAPTED, method)
     check_initialised(trained, chosen.may_start_at_zero)
     model = ASTWithAdapter(ast, num_classes, pooling, trained)
     model.backbone_fingerprint = checksum
@@ -252,6 +260,10 @@ def load_adapter(folder: str | Path, backbone: str | Path | ASTModel | None = No
     expected = settings.pop("backbone_fingerprint")
     if backbone is not None:
         settings["backbone"] = backbone
+    elif not settings.get("backbone"):
+        raise UserError(
+            f"{folder} was trained on a backbone in memory: give it as backbone=... or --backbone."
+        )
     try:
         model = build_model(**settings)
     except TypeError as error:

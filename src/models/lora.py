@@ -6,6 +6,7 @@ Besides, the final LayerNorm trains.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ class LoraOptions:
 
     reduction_rate: int = 64
     alpha: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.alpha):
+            raise UserError(f"method_options.alpha is {self.alpha}; it must be a finite number.")
 
 
 def install(backbone: ASTModel, options: LoraOptions) -> Trained:

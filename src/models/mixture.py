@@ -1,15 +1,16 @@
 """What the dense and the soft mixture of adapters share: options, and how a mixture enters the layers.
 
 It stands in parallel with the attention or with the feed-forward network of every layer; the LayerNorm in
-front of that, and the final one, train too.
+front of that, and the final one, train too. Beside the attention, the reference code adds the mixture's
+output a second time at the layer's end; so does this one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import ASTModel
 
 from ..errors import UserError
@@ -50,13 +51,33 @@ class MixtureOptions:
             )
 
 
+class TwiceMixedLayer(nn.Module):
+    """An encoder layer whose mixture, beside its attention, counts a second time at the layer's end.
+
+    With m = mixture(layernorm_before(h)), h' = h + MHSA(layernorm_before(h)) + m, the layer gives
+    h' + FFN(layernorm_after(h')) + m. The mixture, small as it is, is computed again rather than carried
+    over.
+    """
+
+    def __init__(self, frozen: nn.Module) -> None:
+        super().__init__()
+        self.frozen = frozen
+
+    def forward(self, hidden_states: Tensor, *rest: Any, **more: Any) -> Tensor:
+        """[B, N, d] -> [B, N, d]."""
+        layer: Any = self.frozen
+        mixed: Tensor = layer.attention.adapter(layer.layernorm_before(hidden_states))
+        return layer(hidden_states, *rest, **more) + mixed  # type: ignore[no-any-return]
+
+
 def install_mixtures(backbone: ASTModel, mixtures: list[nn.Module], location: Location) -> Trained:
     """Put one mixture into each layer, in parallel, and declare it with the LayerNorm in front of it."""
     layernorms = [backbone.layernorm]
-    for layer, mixture in zip(backbone.layers, mixtures, strict=True):
+    for number, (layer, mixture) in enumerate(zip(backbone.layers, mixtures, strict=True)):
         if location == "mhsa":
             adapt_mhsa(layer, mixture)
             layernorms.append(layer.layernorm_before)
+            backbone.layers[number] = TwiceMixedLayer(layer)
         else:
             adapt_ffn(layer, mixture)
             layernorms.append(layer.layernorm_after)

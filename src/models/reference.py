@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..utils.files import list_some
+from ..files import list_some
 
 # transformers 5's names -> transformers 4's, which the reference code has below `model.`.
 COMMON_NAMES = (
@@ -65,22 +65,28 @@ def trained_from_reference(
         UserError: naming tensors that are missing, unknown, or frozen and different from the model's.
     """
     expected = {reference_name(name, method_names): name for name in own}
-    # The reference model registers most tensors twice, with and without `model.`; the second names carry
-    # nothing new.
-    aliases = {n.removeprefix("model.") if n.startswith("model.") else f"model.{n}" for n in expected}
-    given = {name: tensor for name, tensor in state.items() if name in expected or name not in aliases}
+    # The reference model registers most tensors twice, with and without `model.`.
+    aliases = {_other_name(name): name for name in expected if _other_name(name) not in expected}
     problems = [
-        f"missing: {name}" for name, mine in expected.items() if mine in trained and name not in given
+        f"missing: {name}" for name, mine in expected.items() if mine in trained and name not in state
     ]
-    problems += [f"unknown: {name}" for name in given if name not in expected]
-    for name in (name for name in given if name in expected):
-        mine = own[expected[name]]
-        if given[name].shape != mine.shape:
-            problems.append(f"shape {list(given[name].shape)} instead of {list(mine.shape)}: {name}")
-        elif expected[name] not in trained and not torch.allclose(
-            given[name].to(mine), mine, rtol=1e-5, atol=1e-7
-        ):
-            problems.append(f"frozen, but not the backbone's value: {name}")
+    problems += [f"unknown: {name}" for name in state if name not in expected and name not in aliases]
+    for name, tensor in state.items():
+        main = aliases.get(name, name)
+        if main not in expected:
+            continue
+        mine = own[expected[main]]
+        if tensor.shape != mine.shape:
+            problems.append(f"shape {list(tensor.shape)} instead of {list(mine.shape)}: {name}")
+        elif expected[main] not in trained:
+            if not torch.allclose(tensor.to(mine), mine, rtol=1e-5, atol=1e-7):
+                problems.append(f"frozen, but not the backbone's value: {name}")
+        elif main in state and not torch.equal(tensor, state[main]):
+            problems.append(f"another value than {main}: {name}")
     if problems:
         raise UserError(f"This state dict does not fit the model:\n{list_some(problems)}")
-    return {expected[name]: tensor for name, tensor in given.items() if expected[name] in trained}
+    return {mine: state[name] for name, mine in expected.items() if mine in trained}
+
+
+def _other_name(name: str) -> str:
+    return name.removeprefix("model.") if name.startswith("model.") else f"model.{name}"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import ASTModel
 
 from .bottleneck_adapter import BottleneckAdapter
 from .method import Method, Trained, bottleneck_width, register
 from .mixture import EXPERT_NAMES, MixtureOptions, install_mixtures
+
+LENGTH_EPS = 1e-6  # the reference code's
 
 
 class SoftMixture(nn.Module):
@@ -26,15 +27,14 @@ class SoftMixture(nn.Module):
         self.experts = nn.ModuleList(BottleneckAdapter(hidden_size, bottleneck) for _ in range(experts))
         self.slot_params = nn.Parameter(torch.empty(hidden_size, experts, slots))
         nn.init.xavier_normal_(self.slot_params)
-        self._normalize = options.normalize
+        self.scale = nn.Parameter(torch.ones(())) if options.normalize else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, d] -> [B, N, d]."""
-        tokens: Tensor = x
         phi: Tensor = self.slot_params
-        if self._normalize:
-            tokens, phi = F.normalize(tokens, dim=-1), F.normalize(phi, dim=0)
-        logits = torch.einsum("bnd,dep->bnep", tokens, phi)
+        if self.scale is not None:
+            x, phi = _to_length_one(x, dim=-1), _to_length_one(phi, dim=1) * self.scale
+        logits = torch.einsum("bnd,dep->bnep", x, phi)
         dispatch = logits.softmax(dim=1)  # over tokens
         combine = logits.flatten(2).softmax(dim=-1).view_as(logits)  # over all slots of all experts
         slots = torch.einsum("bnd,bnep->ebpd", x, dispatch.to(x.dtype))
@@ -42,6 +42,10 @@ class SoftMixture(nn.Module):
             [expert(own) for expert, own in zip(self.experts, slots, strict=True)]
         )  # [E, B, p, d]
         return torch.einsum("ebpd,bnep->bnd", outputs, combine.to(outputs.dtype))
+
+
+def _to_length_one(x: Tensor, dim: int) -> Tensor:
+    return x / (x.norm(dim=dim, keepdim=True) + LENGTH_EPS)  # type: ignore[no-any-return]
 
 
 def install(backbone: ASTModel, options: MixtureOptions) -> Trained:
@@ -64,8 +68,8 @@ register(
         install,
         reference_names=(
             (
-                r"^layers\.(\d+)\.(?:attention|mlp)\.adapter\.slot_params$",
-                r"model.encoder.layer.\1.moa.slot_params",
+                r"^layers\.(\d+)\.(?:attention|mlp)\.adapter\.(slot_params|scale)$",
+                r"model.encoder.layer.\1.moa.\2",
             ),
             EXPERT_NAMES,
         ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from rich.table import Table
 from ..config import RunConfig, to_yaml
 from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
+from ..files import clear_write_errors, list_some, write_csv, write_json, write_text
 from . import console as screen
 from .environment import describe, make_accelerator
-from .files import clear_write_errors, list_some, write_csv, write_json, write_text
 from .fold import FoldRun, new_model
 from .metrics import over_folds
 from .run_folder import CONFIG, ENVIRONMENT, PLOTS, SUMMARY_CSV, SUMMARY_JSON
@@ -41,9 +43,12 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
     new_model(config, dataset, splits[0].test)  # what cannot work about the model is said before the rest
-    _start_output(output, config)
-    write_json(output / ENVIRONMENT, describe(config.train, accelerator.device))
+    if config.train.tensorboard and find_spec("tensorboard") is None:
+        raise UserError("train.tensorboard needs the package tensorboard: pip install tensorboard")
+    _check_output(output, config.overwrite)
     load_with_progress(dataset, console)
+    _start_output(output, config)  # what an earlier run left goes only when nothing stands in this one's way
+    write_json(output / ENVIRONMENT, describe(config.train, accelerator.device))
 
     results = []
     with screen.progress(console) as bars:
@@ -146,22 +151,30 @@ def _test_folds(config: RunConfig, dataset: ESC50Dataset) -> list[int]:
     return folds
 
 
-def _start_output(output: Path, config: RunConfig) -> None:
-    """Make sure that the folder is there, writable, and holds no other run; leave the configuration in it."""
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Make sure that the folder can be written and holds no other run, or one that may be replaced."""
     with clear_write_errors(output):
         output.mkdir(parents=True, exist_ok=True)
-        if any(output.iterdir()):
-            if not (output / CONFIG).is_file():
-                raise UserError(f"{output} holds other things than a run. Choose another with --output.")
-            if not config.overwrite:
-                raise UserError(
-                    f"{output} already holds a run. Choose another folder with --output, "
-                    "or replace that run with --overwrite true."
-                )
-            for old in (*output.glob("fold_*"), output / PLOTS):
-                shutil.rmtree(old, ignore_errors=True)
-            for name in (SUMMARY_JSON, SUMMARY_CSV):
-                (output / name).unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+        if not any(output.iterdir()):
+            return
+    if not (output / CONFIG).is_file():
+        raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
+    if not overwrite:
+        raise UserError(
+            f"{output} already holds a run. Choose another folder with --output, "
+            "or replace that run with --overwrite true."
+        )
+
+
+def _start_output(output: Path, config: RunConfig) -> None:
+    """Clear what an earlier run left, and leave the configuration."""
+    with clear_write_errors(output):
+        for old in (*output.glob("fold_*"), output / PLOTS):
+            shutil.rmtree(old, ignore_errors=True)
+        for name in (SUMMARY_JSON, SUMMARY_CSV):
+            (output / name).unlink(missing_ok=True)
     write_text(output / CONFIG, to_yaml(config))
 
 

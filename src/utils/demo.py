@@ -7,9 +7,9 @@ from pathlib import Path
 from transformers import ASTConfig
 
 from ..data.synthetic import write_dataset
+from ..files import clear_write_errors
 from ..models.backbone import save_random_backbone
 from . import console as screen
-from .files import clear_write_errors
 
 # Small enough to train five folds in a minute or two on two cores; 16 x 16 patches without overlap.
 TINY_AST = ASTConfig(

@@ -19,6 +19,7 @@ PACKAGES = (
     "torch",
     "transformers",
     "accelerate",
+    "peft",
     "numpy",
     "scipy",
     "scikit-learn",

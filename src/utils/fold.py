@@ -25,10 +25,10 @@ from ..config import RunConfig
 from ..data.augment import spec_augment
 from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
+from ..files import clear_write_errors, write_csv, write_json
 from ..models.ast_with_adapter import ASTWithAdapter, build_model
 from .engine import EvalResult, OnBatch, eval_one_epoch, train_one_epoch
 from .environment import versions
-from .files import clear_write_errors, write_csv, write_json
 from .run_folder import METRICS, PREDICTIONS, RESULT, fold_folder
 from .seeding import generator, stream_seed
 
@@ -109,9 +109,6 @@ class FoldRun:
                 best = row
                 best_state = {name: t.detach().clone() for name, t in self._model.trained_state().items()}
             on_epoch(row)
-        if self._config.train.tensorboard:
-            _write_tensorboard(self._folder, rows)
-
         last_test, last = self._test_and_save("last", rows[-1], on_batch)
         self._model.load_trained_state(best_state)
         best_test, best = self._test_and_save("best", best, on_batch)
@@ -124,6 +121,8 @@ class FoldRun:
             "seconds": round(time.perf_counter() - start, 2),
         }
         write_json(self._folder / RESULT, result)
+        if self._config.train.tensorboard:
+            _write_tensorboard(self._folder, rows)
         return result
 
     def _load(self, part: str, **options: Any) -> DataLoader[Any]:
@@ -152,12 +151,14 @@ class FoldRun:
             on_batch=on_batch,
         )
         seconds = time.perf_counter() - start
-        if not math.isfinite(train.loss):
-            raise UserError(
-                f"Training diverged: the loss of fold {self._split.test} is {train.loss} in epoch {epoch}. "
-                f"A smaller --train.learning_rate than {self._config.train.learning_rate} may help."
-            )
         validation = eval_one_epoch(self._model, self._validation_batches, self._accelerator, on_batch)
+        for name, loss in (("training", train.loss), ("validation", validation.loss)):
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"Training diverged: the {name} loss of fold {self._split.test} is {loss} in epoch "
+                    f"{epoch}. A smaller --train.learning_rate than {self._config.train.learning_rate} "
+                    "may help."
+                )
         return {
             "epoch": epoch,
             "train_loss": train.loss,
@@ -203,10 +204,8 @@ def _goodness(row: Row) -> tuple[float, float]:
 
 
 def _write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError("train.tensorboard needs the package tensorboard: pip install tensorboard") from error
+    from torch.utils.tensorboard import SummaryWriter
+
     with clear_write_errors(folder), SummaryWriter(str(folder / "tensorboard")) as writer:
         for row in rows:
             for name, value in row.items():

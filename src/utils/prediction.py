@@ -88,7 +88,8 @@ def audio_files(path: Path) -> list[Path]:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder.")
         return [path]
-    endings = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
+    formats = soundfile.available_formats().keys() - {"RAW"}  # raw samples do not say what they are
+    endings = {f".{name.lower()}" for name in formats} | {".aif", ".oga", ".opus"}
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings and file.is_file())
     if not files:
         raise UserError(f"{path}: no audio file in this folder.")

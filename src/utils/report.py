@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from .files import clear_write_errors, write_text
+from ..files import write_bytes, write_text
 from .run_folder import PLOTS, Run, read_run
 from .visualization import draw_run
 
@@ -30,9 +29,9 @@ def write_report(run_folder: Path, output: Path) -> list[Path]:
     written = [output / "results.tex", output / "setup.tex"]
     write_text(written[0], results_table(run))
     write_text(written[1], setup_table(run))
-    with clear_write_errors(output):
-        for picture in sorted((run_folder / PLOTS).glob("*.png")):
-            written.append(Path(shutil.copy(picture, output / picture.name)))
+    for picture in sorted((run_folder / PLOTS).glob("*.png")):
+        write_bytes(output / picture.name, picture.read_bytes())
+        written.append(output / picture.name)
     return written
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..config import RunConfig, load_run_config
 from ..errors import UserError
-from .files import read_csv, read_json
+from ..files import read_csv, read_json
 
 CONFIG, ENVIRONMENT, SUMMARY_JSON, SUMMARY_CSV = (
     "config.yaml",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from pathlib import Path
 
 import numpy as np
 
 from ..data.esc50_dataset import ESC50Dataset
 from ..errors import UserError
-from .files import write_csv, write_whole
+from ..files import write_bytes, write_csv
 
 
 def copy_samples(dataset: ESC50Dataset, test_fold: int, folder: Path, per_class: int = 1) -> list[Path]:
@@ -45,8 +45,9 @@ def copy_samples(dataset: ESC50Dataset, test_fold: int, folder: Path, per_class:
         distances = np.linalg.norm(statistics - statistics.mean(axis=0), axis=1)
         for number, nearest in enumerate(np.argsort(distances, kind="stable")[:per_class], start=1):
             clip = dataset.clips[clips[nearest]]
-            copy = folder / f"{name}_{number}{clip.path.suffix}"
-            write_whole(copy, lambda temporary, source=clip.path: shutil.copyfile(source, temporary))  # type: ignore[misc]
+            safe_name = re.sub(r"[^\w-]+", "_", name)  # a category of the csv may hold slashes
+            copy = folder / f"{safe_name}_{number}{clip.path.suffix}"
+            write_bytes(copy, clip.path.read_bytes())
             rows.append({"sample": copy.name, "class": name, "clip": clip.path.name, "fold": clip.fold})
             copies.append(copy)
     write_csv(folder / "samples.csv", rows)

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..data.esc50_dataset import ESC50Dataset
 from ..data.spectrogram import HOP_SECONDS
-from .files import write_whole
+from ..files import write_whole
 from .metrics import class_accuracies, confusion
 from .run_folder import PLOTS, Run, read_run
 

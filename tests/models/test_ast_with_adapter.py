@@ -173,6 +173,32 @@ def test_another_backbone_is_refused(backbone: str, tmp_path: Path) -> None:
         load_adapter(tmp_path / "adapter", backbone=other)
 
 
+def test_a_backbone_in_memory_is_adapted_once(backbone: str, tmp_path: Path) -> None:
+    ast = ASTModel(
+        ASTConfig(hidden_size=48, num_hidden_layers=1, num_attention_heads=3, intermediate_size=96)
+    )
+    options = {"reduction_rate": 6}
+    model = build_model(ast.to(torch.bfloat16), 5, 128, method_options=options)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    with pytest.raises(UserError, match="adapted already"):
+        build_model(ast, 5, 128, method_options=options)
+    model.save_adapter(tmp_path)
+    with pytest.raises(UserError, match="backbone in memory"):
+        load_adapter(tmp_path)
+
+
+def test_inputs_of_another_size_are_named(backbone: str) -> None:
+    with pytest.raises(UserError, match=r"\[2, 100, 128\]; this model hears \[clips, 128, 128\]"):
+        small_model(backbone)(torch.zeros(2, 100, 128))
+
+
+def test_metadata_that_json_cannot_hold_leaves_the_folder_alone(backbone: str, tmp_path: Path) -> None:
+    for value in (float("nan"), tmp_path):
+        with pytest.raises(UserError, match="plain, finite values"):
+            small_model(backbone).save_adapter(tmp_path / "adapter", accuracy=value)
+    assert not (tmp_path / "adapter").exists()
+
+
 def edit(folder: Path, change: dict[str, Any]) -> None:
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
@@ -203,6 +229,8 @@ def test_edited_adapters_are_refused(
     ("arguments", "message"),
     [
         ({"num_classes": 0}, "num_classes is 0"),
+        ({"num_classes": "5"}, "num_classes is '5'"),
+        ({"method_options": {"reduction_rate": None}}, "reduction_rate is null"),
         ({"method": "magic"}, "the methods are: adapter"),
         ({"method_options": {"reduction": 6}}, "reduction_rate"),
         ({"method_options": {"reduction_rate": "six"}}, "reduction_rate"),
@@ -258,6 +286,17 @@ class TestReferenceStateDict:
         with pytest.raises(UserError, match=r"not the backbone's value: .*intermediate\.dense\.bias"):
             model.load_reference_state_dict(state)
         assert all(torch.equal(t, before[name]) for name, t in model.trained_state().items())
+
+    def test_aliases_are_checked_too(self, backbone: str, state: dict[str, Tensor]) -> None:
+        name = "encoder.layer.1.intermediate.dense.bias"
+        with pytest.raises(UserError, match=re.escape(f"not the backbone's value: {name}")):
+            small_model(backbone).load_reference_state_dict({**state, name: torch.ones(96)})
+        other = {"layernorm.bias": state["model.layernorm.bias"] + 1}
+        with pytest.raises(UserError, match=r"another value than model\.layernorm\.bias: layernorm\.bias"):
+            small_model(backbone).load_reference_state_dict({**state, **other})
+        alone = {name.removeprefix("model."): tensor for name, tensor in state.items()}
+        with pytest.raises(UserError, match=r"missing: model\.encoder"):
+            small_model(backbone).load_reference_state_dict(alone)
 
     def test_wrong_shapes_are_named(self, backbone: str, state: dict[str, Tensor]) -> None:
         state["classification_head.bias"] = torch.zeros(6)

@@ -22,6 +22,7 @@ from petl_ast.models.ast_with_adapter import ASTWithAdapter
 from petl_ast.models.backbone import load_backbone
 from petl_ast.models.insertion import adapt_ffn
 from petl_ast.models.method import Method, Trained, parameters_of, register
+from petl_ast.models.reference import reference_name
 
 D, LAYERS, CLASSES, FRAMES = 48, 3, 5, 128  # the tiny backbone, FFN 96, and what is built on it
 HEAD = CLASSES * D + CLASSES
@@ -107,7 +108,7 @@ CASES = [
     Case(
         "soft_moa",
         {"reduction_rate": 12, "num_experts": 3, "num_slots": 2, "location": "mhsa", "normalize": True},
-        LAYERS * (3 * bottleneck(4) + 6 * D + LAYERNORM) + LAYERNORM,
+        LAYERS * (3 * bottleneck(4) + 6 * D + 1 + LAYERNORM) + LAYERNORM,
     ),
 ]
 every_method = pytest.mark.parametrize("case", CASES, ids=str)
@@ -185,8 +186,6 @@ def test_saved_and_loaded_gives_the_same_logits(case: Case, backbone: str, tmp_p
 def test_reference_names_there_and_back(case: Case, backbone: str) -> None:
     if case.method == "peft":
         pytest.skip("the reference code knows no peft")
-    from petl_ast.models.reference import reference_name
-
     names = registry.get_method(case.method).reference_names
     model, other = build(case, backbone), build(case, backbone)
     train(model, 2)
@@ -358,7 +357,8 @@ def attend(attention: Any, y: Tensor, query: Any = None, value: Any = None, pref
 
 def check(model: ASTWithAdapter, layer: Any) -> None:
     with torch.no_grad():
-        torch.testing.assert_close(model(clips(2)), by_hand(model, clips(2), layer), rtol=1e-4, atol=1e-5)
+        difference = (model(clips(2)) - by_hand(model, clips(2), layer)).abs().max()
+        assert difference <= 1e-6
 
 
 @pytest.mark.parametrize("insertion", ["parallel", "sequential"])
@@ -475,10 +475,12 @@ def test_mixtures(backbone: str, method: str, location: str) -> None:
     mix = dense if method == "dense_moa" else soft
 
     def layer(number: int, module: Any, h: Tensor) -> Tensor:
+        module = module.frozen if location == "mhsa" else module
         y = module.layernorm_before(h)
         if location == "mhsa":
-            h = attend(module.attention.frozen, y) + h + mix(module.attention.adapter, y)
-            return module.mlp(module.layernorm_after(h)) + h
+            mixed = mix(module.attention.adapter, y)
+            h = attend(module.attention.frozen, y) + h + mixed
+            return module.mlp(module.layernorm_after(h)) + h + mixed  # the second time: so does the reference
         h = attend(module.attention, y) + h
         z = module.layernorm_after(h)
         return module.mlp.frozen(z) + h + mix(module.mlp.adapter, z)
@@ -486,15 +488,108 @@ def test_mixtures(backbone: str, method: str, location: str) -> None:
     check(model, layer)
 
 
+def names_per_layer(*names: str) -> set[str]:
+    return {f"model.encoder.layer.{i}.{name}" for i in range(LAYERS) for name in names}
+
+
+def both(*names: str) -> list[str]:
+    return [f"{name}.{kind}" for name in names for kind in ("weight", "bias")]
+
+
+BATCHNORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+CONFORMER = [
+    *both("lnorm", "pwise_conv1", "dwise_conv", "pwise_conv2"),
+    *(f"bnorm.{name}" for name in BATCHNORM),
+]
+EXPERTS = both(*(f"moa.moa.{e}.linear_{way}sample" for e in range(2) for way in ("down", "up")))
+BACKBONE_LINEARS = (
+    *(f"attention.attention.{name}" for name in ("query", "key", "value")),
+    *("attention.output.dense", "intermediate.dense", "output.dense"),
+)
+FINAL = {"model.layernorm.weight", "model.layernorm.bias"}
+REFERENCE_NAMES = [
+    (
+        Case("adapter", {"reduction_rate": 6}, 0),
+        names_per_layer(*(f"adapter_module_FFN.{n}" for n in CONFORMER), *both("layernorm_after")) | FINAL,
+    ),
+    (
+        Case("adapter", {"reduction_rate": 6, "block": "bottleneck", "placement": "houlsby"}, 0),
+        names_per_layer(
+            *both(
+                *(f"adapter_module_{at}.linear_{w}sample" for at in ("FFN", "MHSA") for w in ("down", "up"))
+            ),
+            *both("layernorm_after", "layernorm_before"),
+        )
+        | FINAL,
+    ),
+    (Case("linear", {}, 0), FINAL),
+    (
+        Case("lora", {"reduction_rate": 6}, 0),
+        names_per_layer(*(f"attention.attention.lora_{w}_{p}.weight" for w in ("down", "up") for p in "qv"))
+        | FINAL,
+    ),
+    (
+        Case("prefix_tuning", {}, 0),
+        names_per_layer("attention.attention.key_tokens", "attention.attention.value_tokens") | FINAL,
+    ),
+    (
+        Case("prompt_tuning", {"deep": True}, 0),
+        {"prompt_embeddings", "deep_prompt_embeddings", "layernorm.weight", "layernorm.bias"},
+    ),
+    (Case("prompt_tuning", {}, 0), {"prompt_embeddings", "layernorm.weight", "layernorm.bias"}),
+    (
+        Case("dense_moa", {"reduction_rate": 12, "num_experts": 2, "location": "mhsa"}, 0),
+        names_per_layer(*EXPERTS, *both("router.ff", "layernorm_before")) | FINAL,
+    ),
+    (
+        Case("soft_moa", {"reduction_rate": 12, "num_experts": 2}, 0),
+        names_per_layer(*EXPERTS, "moa.slot_params", *both("layernorm_after")) | FINAL,
+    ),
+    (
+        Case("bitfit", {}, 0),
+        names_per_layer(
+            *(f"{name}.bias" for name in (*BACKBONE_LINEARS, "layernorm_before", "layernorm_after"))
+        )
+        | {"model.layernorm.bias"},
+    ),
+    (
+        Case("full_ft", {}, 0),
+        names_per_layer(*both(*BACKBONE_LINEARS, "layernorm_before", "layernorm_after"))
+        | FINAL
+        | {f"model.embeddings.{n}" for n in ("cls_token", "distillation_token", "position_embeddings")}
+        | {f"model.embeddings.patch_embeddings.projection.{n}" for n in ("weight", "bias")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("case", "expected"), REFERENCE_NAMES, ids=lambda value: str(value)[:40])
+def test_names_of_the_reference_code(case: Case, expected: set[str], backbone: str) -> None:
+    names = registry.get_method(case.method).reference_names
+    trained = build(case, backbone).trained_state()
+    head = {"classification_head.weight", "classification_head.bias"}
+    assert {reference_name(name, names) for name in trained} == expected | head
+
+
+def test_head_starts_like_the_papers(backbone: str) -> None:
+    head = build(CASES[0], backbone).classification_head
+    bound = D**-0.5
+    for tensor in (head.weight, head.bias):
+        assert 0 < tensor.abs().max() <= bound
+    assert head.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
 def test_normalised_soft_mixture(backbone: str) -> None:
     case = Case("soft_moa", {"reduction_rate": 12, "num_experts": 2, "normalize": True}, 0)
     mixture = build(case, backbone).backbone.layers[0].mlp.adapter
-    x = torch.randn(2, 5, D)
-    phi = mixture.slot_params[..., 0]
-    logits = (x / x.norm(dim=-1, keepdim=True)) @ (phi / phi.norm(dim=0))
+    with torch.no_grad():
+        mixture.scale.fill_(3.0)
+    raw = torch.randn(2, 5, D)
+    x = raw / (raw.norm(dim=-1, keepdim=True) + 1e-6)
+    phi = mixture.slot_params / (mixture.slot_params.norm(dim=1, keepdim=True) + 1e-6)  # over experts
+    logits = x @ phi[..., 0] * 3.0
     slots = logits.softmax(dim=1).transpose(1, 2) @ x
     outputs = torch.cat([mixture.experts[e](slots[:, e : e + 1]) for e in range(2)], dim=1)
-    torch.testing.assert_close(mixture(x), logits.softmax(dim=2) @ outputs)
+    torch.testing.assert_close(mixture(raw), logits.softmax(dim=2) @ outputs)
 
 
 def test_linear_trains_nothing_before_the_final_layernorm(backbone: str) -> None:

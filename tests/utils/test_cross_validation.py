@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,9 +86,40 @@ def test_divergence_is_told_and_leaves_no_result(config: RunConfig, tmp_path: Pa
     path = tmp_path / "wild.yaml"
     path.write_text(to_yaml(config).replace("learning_rate: 0.005", "learning_rate: 1.0e+30"))
     wild = load_run_config(path)
-    with pytest.raises(UserError, match=r"diverged: the loss of fold 2 .*learning_rate"):
+    with pytest.raises(UserError, match=r"diverged: the training loss of fold 2 .*learning_rate"):
         cross_validate(wild)
     assert not (Path(wild.output) / "fold_2" / "result.json").exists()
+
+
+def test_divergence_that_only_validation_sees_is_told(config: RunConfig, tmp_path: Path) -> None:
+    path = tmp_path / "wild.yaml"
+    text = to_yaml(config).replace("learning_rate: 0.005", "learning_rate: 1.0e+30")
+    path.write_text(text.replace("epochs: 2", "epochs: 1").replace("batch_size: 8", "batch_size: 64"))
+    wild = load_run_config(path)
+    with pytest.raises(UserError, match="diverged: the validation loss of fold 2"):
+        cross_validate(wild)
+    assert not list(Path(wild.output).rglob("*.safetensors"))
+
+
+def test_an_earlier_run_goes_only_when_the_new_one_can_start(
+    config: RunConfig, shared_miniature: Path, tmp_path: Path
+) -> None:
+    cross_validate(config)
+    before = {p: p.read_bytes() for p in Path(config.output).rglob("*") if p.is_file()}
+    root = Path(shutil.copytree(shared_miniature, tmp_path / "data"))
+    next((root / "audio").iterdir()).write_bytes(b"no sound")
+    damaged = dataclasses.replace(config.data, root=str(root))
+    with pytest.raises(UserError, match="1 of 30 clips cannot be used"):
+        cross_validate(dataclasses.replace(config, overwrite=True, data=damaged))
+    assert {p: p.read_bytes() for p in Path(config.output).rglob("*") if p.is_file()} == before
+
+
+def test_tensorboard_is_missed_before_training(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("petl_ast.utils.cross_validation.find_spec", lambda name: None)
+    board = dataclasses.replace(config, train=dataclasses.replace(config.train, tensorboard=True))
+    with pytest.raises(UserError, match="pip install tensorboard"):
+        cross_validate(board)
+    assert not Path(board.output).exists()
 
 
 def test_tensorboard_on_request(config: RunConfig, tmp_path: Path) -> None:

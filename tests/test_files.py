@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petl_ast.errors import UserError
-from petl_ast.utils.files import (
+from petl_ast.files import (
     clear_write_errors,
     list_some,
     read_csv,

@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import UserError
-from .files import read_json, write_json, write_whole
+from .errors import UserError
+from .files import json_text, read_json, write_text, write_whole
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 FORMAT = 1
@@ -20,10 +20,14 @@ def write_adapter(folder: Path, state: dict[str, Tensor], config: dict[str, Any]
     """Write both files, each whole.
 
     Raises:
-        UserError: if the operating system refuses.
+        UserError: if the configuration is not plain, or the operating system refuses.
     """
+    try:
+        text = json_text({"format": FORMAT, **config})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"An adapter keeps plain, finite values beside its weights only: {error}.") from error
     write_whole(folder / WEIGHTS, lambda path: save_file(state, path))
-    write_json(folder / CONFIG, {"format": FORMAT, **config})
+    write_text(folder / CONFIG, text)
 
 
 def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
