@@ -170,7 +170,8 @@ def _parse_row(root: Path, path: Path, line: int, row: dict[str, str]) -> Clip:
     for column in ("fold", "target"):
         if not (values[column].isdecimal() and len(values[column]) <= MOST_DIGITS):
             raise UserError(
-                f"{path}, line {line}: {column} is {values[column]!r}, not a whole number of at most {MOST_DIGITS} digits."
+                f"{path}, line {line}: {column} is {values[column]!r}, "
+                f"not a whole number of at most {MOST_DIGITS} digits."
             )
     name = values["filename"]
     if name in (".", "..") or Path(name).name != name or set(name) & {"\\", "\0"}:

@@ -107,7 +107,6 @@ def test_a_file_in_the_way_is_named(dataset: ESC50Dataset, tmp_path: Path) -> No
         copy_samples(dataset, 5, tmp_path / "samples")
 
 
-@pytest.mark.xfail(strict=True, reason="a class name is taken for a path")
 def test_no_copy_leaves_the_folder(miniature: Path, tmp_path: Path) -> None:
     table = miniature / "meta" / "esc50.csv"
     table.write_text(table.read_text().replace("noise", "../../noise"))

@@ -6,6 +6,7 @@ import csv
 import json
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,10 @@ def drawn(draw: Callable[[], Figure], folder: Path) -> Figure:
 
 def check_labels(labels: list[Text], figure: Figure, axis: str) -> None:
     """No label is covered by its neighbour or leaves the picture."""
+    figure.draw_without_rendering()  # saving leaves positions of another resolution behind
     boxes = [label.get_window_extent() for label in labels]
     spans = sorted((box.y0, box.y1) if axis == "y" else (box.x0, box.x1) for box in boxes)
-    assert all(end <= start + 0.5 for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start + 0.5 for (_, end), (start, _) in pairwise(spans))
     width, height = figure.canvas.get_width_height()
     for box in boxes:
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
