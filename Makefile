@@ -27,7 +27,7 @@ demo: $(READY)  ## five folds on synthetic clips, with table and pictures; no do
 	@echo "      $(BIN)/petl-ast predict outputs/demo/fold_1/last data/synthetic/audio/1-100000-A-0.wav"
 
 test: $(READY) lint  ## all checks: style, types, tests
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

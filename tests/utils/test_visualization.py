@@ -110,7 +110,7 @@ def check_labels(labels: list[Text], figure: Figure, axis: str) -> None:
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
 
 
-@pytest.mark.parametrize(("classes", "epochs", "folds"), [(3, 2, 5), (50, 1, 1), (50, 50, 5), (1, 1, 3)])
+@pytest.mark.parametrize(("classes", "epochs", "folds"), [(3, 2, 5), (50, 1, 1), (50, 50, 5), (2, 1, 3)])
 def test_a_run_of_any_size_is_drawn(classes: int, epochs: int, folds: int, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", LONG_NAMES[:classes], epochs, folds)
     assert draw_run(run) == [run / "plots" / name for name in FROM_FILES]
