@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
+from .config import check_config_file
 from .errors import UserError
 from .verbs import VERBS, Verb
 
@@ -34,22 +36,54 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
     # times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments, configs = _configs_first(arguments)
     shown = f"{prog} {arguments[0]}" if verb is None and arguments and arguments[0] in VERBS else prog
     try:
+        for path in configs:
+            check_config_file(Path(path))
         if verb is None:
             parser = _parser_of_all(prog)
             parsed = parser.instantiate(parser.parse_args(arguments))
-            return VERBS[parsed.verb].run(parsed[parsed.verb])
-        parser = _parser_of(VERBS[verb], prog)
-        return VERBS[verb].run(parser.instantiate(parser.parse_args(arguments)))
+            code = VERBS[parsed.verb].run(parsed[parsed.verb])
+        else:
+            parser = _parser_of(VERBS[verb], prog)
+            code = VERBS[verb].run(parser.instantiate(parser.parse_args(arguments)))
+        sys.stdout.flush()
+        return code
     except (ArgumentError, UserError) as error:
         print(f"{shown}: error: {error}", file=sys.stderr)
         if isinstance(error, ArgumentError):
-            print(f"All options: {shown} --help", file=sys.stderr)
+            where = f"Read from the command line and {', '.join(configs)}. " if configs else ""
+            print(f"{where}All options: {shown} --help", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as in `petl-ast predict ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(f"\n{shown}: stopped. Folds that were finished are kept.", file=sys.stderr)
         return 130
+
+
+def _configs_first(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Put `--config FILE` in front of the other options, so that these win wherever they stand.
+
+    Returns:
+        The arguments in their new order, and the files.
+    """
+    verb, rest = (
+        (arguments[:1], arguments[1:]) if arguments and not arguments[0].startswith("-") else ([], arguments)
+    )
+    files: list[str] = []
+    others: list[str] = []
+    words = iter(rest)
+    for word in words:
+        if word == "--config" and (file := next(words, None)) is not None:
+            files.append(file)
+        elif word.startswith("--config="):
+            files.append(word.removeprefix("--config="))
+        else:
+            others.append(word)
+    return [*verb, *(f"--config={file}" for file in files), *others], files
 
 
 def _new_parser(prog: str, usage: str, description: str, **more: Any) -> ArgumentParser:

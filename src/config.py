@@ -183,6 +183,41 @@ def parse_dataclass(cls: type[T], values: dict[str, Any], where: str) -> T:
         raise UserError(f"{where}: {error}\nThe options are: {allowed or 'none'}.") from error
 
 
+def check_config_file(path: Path) -> None:
+    """Look at a YAML file before it is parsed for good, so that what is wrong with it is told with its name.
+
+    Raises:
+        UserError: if it is no UTF-8 text, no YAML, empty, or has a section or value that cannot be.
+    """
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise UserError(f"The configuration {path} {what} (see --help).")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML in UTF-8 (see --help): {error}") from error
+    if not isinstance(values, dict) or not values:
+        what = "is empty" if values is None else f"holds {values!r}, which are no options"
+        raise UserError(f"{path} {what}. See configs/ for examples, and --help for the options.")
+    _check_section(path, RunConfig, values, "")
+
+
+def _check_section(path: Path, section: type[Any], values: dict[str, Any], prefix: str) -> None:
+    fields = {f.name: f for f in dataclasses.fields(section)}
+    for name, value in values.items():
+        if name not in fields:
+            raise UserError(
+                f"{path}: does not accept {prefix}{name}; here there are: {', '.join(fields)} (see --help)."
+            )
+        nested = fields[name].default_factory
+        if isinstance(nested, type) and dataclasses.is_dataclass(nested):
+            if not isinstance(value, dict):
+                raise UserError(f"{path}: {prefix}{name} is {value!r}; it must be a section of options.")
+            _check_section(path, nested, value, f"{prefix}{name}.")
+        elif value is None and fields[name].default is not None:
+            raise UserError(f"{path}: {prefix}{name} has no value.")
+
+
 def load_run_config(path: Path) -> RunConfig:
     """Read the config.yaml that a run left in its folder.
 
@@ -193,6 +228,7 @@ def load_run_config(path: Path) -> RunConfig:
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(RunConfig)
+    check_config_file(path)
     try:
         values = parser.instantiate(parser.parse_path(path))
     except (ArgumentError, TypeError, OSError) as error:

@@ -123,7 +123,9 @@ def _predict(options: Namespace) -> int:
     from .utils import console as screen
     from .utils.prediction import predict
 
-    table = Table("clip", "class", "probability", "next")
+    table = Table()
+    for heading in ("clip", "class", "probability", "next"):
+        table.add_column(heading, overflow="fold")  # a long name is broken, never cut
     failed = 0
     for found in predict(
         Path(options.adapter),

@@ -93,5 +93,5 @@ def test_parse_dataclass_checks_names_and_types() -> None:
 def test_a_configuration_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"config.yaml is not the configuration of a run"):
+    with pytest.raises(UserError, match=r"config\.yaml"):
         load_run_config(path)

@@ -27,7 +27,7 @@ def read_waveform(path: Path, sampling_rate: int) -> Waveform:
         if not path.is_file():
             raise UserError(f"{path}: no such audio file.")
         samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:  # TypeError: headerless
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, UnicodeError) as error:
         raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
     if len(samples) == 0:
         raise UserError(f"{path}: holds no samples.")

@@ -52,6 +52,7 @@ class ASTWithAdapter(nn.Module):
         self.settings: dict[str, Any] = {}
         self.backbone_fingerprint = ""
         self.metadata: dict[str, Any] = {}
+        self._source = "This model"  # what messages call it: the folder, once it was loaded from one
         self._pooling = pooling
         self._groups = {**trained.groups, "head": list(self.classification_head.parameters())}
         self._follow_train_mode = trained.modules
@@ -70,8 +71,8 @@ class ASTWithAdapter(nn.Module):
         labels = self.metadata.get("labels")
         if not isinstance(labels, list) or len(labels) != self.settings["num_classes"]:
             raise UserError(
-                f"This adapter does not name its {self.settings['num_classes']} classes (labels: {labels}); "
-                "it was not saved by a training run, or was edited."
+                f"{self._source} does not name its {self.settings['num_classes']} classes "
+                f"(labels: {labels}); it was not saved by a training run, or was edited."
             )
         return [str(label) for label in labels]
 
@@ -84,8 +85,10 @@ class ASTWithAdapter(nn.Module):
         """
         settings = self.metadata.get("spectrogram")
         if not isinstance(settings, dict):
-            raise UserError("This adapter keeps no spectrogram settings; it was not saved by a training run.")
-        return parse_dataclass(SpectrogramConfig, settings, "The adapter's spectrogram settings")
+            raise UserError(
+                f"{self._source} keeps no spectrogram settings; it was not saved by a training run."
+            )
+        return parse_dataclass(SpectrogramConfig, settings, f"{self._source}: spectrogram settings")
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes] of normalised spectrograms [B, max_length, num_mel_bins]."""
@@ -274,6 +277,10 @@ def load_adapter(folder: str | Path, backbone: str | Path | ASTModel | None = No
             f"{model.settings['backbone']!r} has {model.backbone_fingerprint}: other weights. "
             "Name the right one with --backbone (or backbone=...)."
         )
-    model.load_trained_state(state)
+    try:
+        model.load_trained_state(state)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
     model.metadata = config
+    model._source = str(folder)
     return model

@@ -160,6 +160,8 @@ def _read_config(name: str) -> dict[str, Any]:
         raise UserError(f"{name} is no folder with an AST checkpoint (config.json and model.safetensors).")
     with _clear_errors(name), _quiet():
         config: dict[str, Any] = ASTConfig.get_config_dict(name)[0]
+    if not isinstance(config, dict):
+        raise UserError(f"{name}: config.json holds no mapping.")
     if (model_type := config.get("model_type")) != MODEL_TYPE:
         raise UserError(f"{name} holds a model of type {model_type!r}, not an AST ({MODEL_TYPE!r}).")
     return config

@@ -71,7 +71,7 @@ def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
         dataset.load_spectrograms(lambda: bars.update(task, advance=1, visible=True))
     if dataset.silent:
         console.print(
-            f"[yellow]Warning:[/] {len(dataset.silent)} clips hold nothing but silence; "
+            f"Warning: {len(dataset.silent)} clips hold nothing but silence; "
             f"they are used all the same:\n{list_some(dataset.silent)}"
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import ASTConfig
 
 from ..data.synthetic import write_dataset
+from ..errors import UserError
 from ..files import clear_write_errors
 from ..models.backbone import save_random_backbone
 from . import console as screen
@@ -32,8 +33,10 @@ def make_demo_data(folder: Path, clips_per_class: int, seed: int) -> list[Path]:
         Both folders.
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: if a number makes no sense or the folder cannot be written.
     """
+    if seed < 0:
+        raise UserError(f"seed is {seed}; it must be at least 0.")
     backbone = folder / "backbone"
     with screen.progress(screen.messages()) as bars, clear_write_errors(folder):
         task = bars.add_task("Synthetic clips", total=None, note="")

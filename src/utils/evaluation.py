@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table
+from rich.text import Text
 from sklearn.metrics import classification_report
 from torch.utils.data import DataLoader, Subset
 
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.esc50_dataset import CSV, ESC50Dataset
 from ..errors import UserError
-from ..models.ast_with_adapter import load_adapter
+from ..models.ast_with_adapter import ASTWithAdapter, load_adapter
 from . import console as screen
 from .cross_validation import load_with_progress
 from .engine import eval_one_epoch
@@ -60,13 +61,24 @@ def evaluate(
         UserError: if the adapter, its backbone, the data or the labels do not fit each other.
     """
     model = load_adapter(folder, backbone)
-    labels, trained_on = model.labels, model.metadata.get("data", {})
+    labels, trained_on, training = (
+        model.labels,
+        _section(model, folder, "data"),
+        _section(model, folder, "training"),
+    )
     root = data_root or trained_on.get("root")
     fold = fold if fold is not None else trained_on.get("test")
     if root is None or fold is None:
         raise UserError(
             f"{folder} does not say which data and fold it was tested on; give --data_root and --fold."
         )
+    if data_root is None and not (Path(root) / CSV).is_file():
+        raise UserError(
+            f"{root}, where {folder} was trained, holds no data set now; say where with --data_root."
+        )
+    batch_size = training.get("batch_size", 32)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UserError(f"{folder}: training.batch_size is {batch_size!r}. Was adapter_config.json edited?")
     dataset = ESC50Dataset(root, trained_on.get("subset", "all"), model.spectrogram, cache)
     if dataset.class_names != labels:
         raise UserError(
@@ -77,11 +89,8 @@ def evaluate(
         raise UserError(f"There is no fold {fold} in {root}; its folds are {dataset.folds}.")
     load_with_progress(dataset, screen.messages())
 
-    training = model.metadata.get("training", {})
     accelerator = make_accelerator(device, training.get("precision", "fp32"))
-    batches: DataLoader[Any] = DataLoader(
-        Subset(dataset, dataset.indices([fold])), batch_size=training.get("batch_size", 32)
-    )
+    batches: DataLoader[Any] = DataLoader(Subset(dataset, dataset.indices([fold])), batch_size=batch_size)
     result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
     truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
     same_fold = fold == trained_on.get("test")
@@ -90,7 +99,7 @@ def evaluate(
         clips=len(truth),
         accuracy=result.accuracy,
         loss=result.loss,
-        reported=model.metadata.get("metrics", {}).get("test_accuracy") if same_fold else None,
+        reported=_section(model, folder, "metrics").get("test_accuracy") if same_fold else None,
         class_names=labels,
         matrix=confusion(truth, predicted, len(labels)),
         report=classification_report(
@@ -104,6 +113,13 @@ def evaluate(
     )
 
 
+def _section(model: ASTWithAdapter, folder: Path, name: str) -> dict[str, Any]:
+    section = model.metadata.get(name) or {}
+    if not isinstance(section, dict):
+        raise UserError(f"{folder}: {name} is {section!r}, no section. Was adapter_config.json edited?")
+    return section
+
+
 def report_table(evaluation: Evaluation) -> Table:
     """Precision, recall and F1 of every class, and their mean."""
     table = Table("class", title=f"Fold {evaluation.fold}: per class")
@@ -112,7 +128,9 @@ def report_table(evaluation: Evaluation) -> Table:
     for name in (*evaluation.class_names, "macro avg"):
         row = evaluation.report[name]
         shares = [f"{row[key]:.1%}" for key in ("precision", "recall", "f1-score")]
-        table.add_row(name, *shares, str(int(row["support"])), end_section=name == evaluation.class_names[-1])
+        table.add_row(
+            Text(name), *shares, str(int(row["support"])), end_section=name == evaluation.class_names[-1]
+        )
     return table
 
 

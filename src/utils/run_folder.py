@@ -6,6 +6,8 @@ fold_N/      metrics.csv  predictions.csv  result.json  last/  best/   (N is the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,21 +52,33 @@ def read_run(folder: Path) -> Run:
     """
     if not (folder / SUMMARY_JSON).is_file():
         raise UserError(f"{folder} holds no run with a finished fold ({SUMMARY_JSON} is missing).")
-    summary = read_json(folder / SUMMARY_JSON)
-    folds = [result["test"] for result in summary["folds"]]
-    last_adapter = read_json(fold_folder(folder, folds[0]) / "last" / "adapter_config.json")
-    return Run(
-        folder=folder,
-        config=load_run_config(folder / CONFIG),
-        environment=read_json(folder / ENVIRONMENT),
-        summary=summary,
-        class_names=last_adapter["labels"],
-        metrics={
-            fold: [
-                {name: float(value) for name, value in row.items()}
-                for row in read_csv(fold_folder(folder, fold) / METRICS)
-            ]
-            for fold in folds
-        },
-        predictions={fold: read_csv(fold_folder(folder, fold) / PREDICTIONS) for fold in folds},
-    )
+    folder = folder.resolve()  # for its name, also when it is given as `.`
+    summary, environment = read_json(folder / SUMMARY_JSON), read_json(folder / ENVIRONMENT)
+    with _damaged(folder / SUMMARY_JSON):
+        folds = [int(result["test"]) for result in summary["folds"]]
+        first = fold_folder(folder, folds[0]) / "last" / "adapter_config.json"
+    with _damaged(folder / ENVIRONMENT):
+        str(environment["device"])
+    with _damaged(first):
+        names = [str(name) for name in read_json(first)["labels"]]
+    metrics, predictions = {}, {}
+    for fold in folds:
+        with _damaged(path := fold_folder(folder, fold) / METRICS):
+            metrics[fold] = [{name: float(value) for name, value in row.items()} for row in read_csv(path)]
+            if not metrics[fold] or "validation_accuracy" not in metrics[fold][0]:
+                raise ValueError("it holds no epochs")
+        with _damaged(path := fold_folder(folder, fold) / PREDICTIONS):
+            predictions[fold] = read_csv(path)
+            for row in predictions[fold]:
+                names.index(row["class"]), names.index(row["last"])
+    config = load_run_config(folder / CONFIG)
+    return Run(folder, config, environment, summary, names, metrics, predictions)
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Say which file of a run holds something else than a run writes."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not what a run writes ({error}). Was it edited or cut short?") from error

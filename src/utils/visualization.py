@@ -28,6 +28,7 @@ STYLE = {
     "grid.alpha": 0.25,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 150,
+    "text.parse_math": False,  # a dollar sign in a class name is one
 }
 TRAIN_COLOUR, VALIDATION_COLOUR, BAR_COLOUR = "#3b6ea8", "#c8553d", "#3b6ea8"
 COLOURMAP = "magma"
@@ -86,6 +87,8 @@ def curves(run: Run) -> Figure:
     axes[1, 1].ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     for axis in axes.flat:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(next(iter(run.metrics.values()))) == 1:
+            axis.set_xticks([1])
         axis.legend(frameon=False)
     return figure
 

@@ -141,7 +141,6 @@ def test_a_moved_backbone(adapter: Path, clips: list[Path], backbone: str, tmp_p
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
-@pytest.mark.xfail(strict=True, reason="the decoder cannot open a name that is not UTF-8")
 def test_a_name_that_is_not_utf8(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
     """Its sound is read, or it is told like any other file that cannot be read; the others go on."""
     odd = Path(str(tmp_path / "clip_") + "\udcff.wav")

@@ -108,7 +108,6 @@ def test_no_run_no_report(tmp_path: Path) -> None:
     assert not (tmp_path / "generated").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the run's name is empty")
 def test_a_run_given_as_a_dot_has_its_name(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
