@@ -45,6 +45,8 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("Training runs in one process; start it without `accelerate launch` or `torchrun`.")
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise UserError(f"The precision is {precision!r}; it must be fp32, bf16 or fp16.")
     if device == "cpu" and precision == "fp16":
         raise UserError("train.precision fp16 needs a GPU; use fp32 (or bf16) on a CPU.")
     if device == "cuda":  # a CPU repeats its bits by itself

@@ -25,8 +25,11 @@ from .metrics import confusion
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found; `reported` is the accuracy that training wrote down for the same fold, if it
-    did.
+    """What `evaluate` found.
+
+    Attributes:
+        reported: The accuracy that training wrote down for the same fold, if it did.
+        seen: How training used the fold, if it was not held back: "trained on", "validated on".
     """
 
     fold: int
@@ -37,6 +40,7 @@ class Evaluation:
     class_names: list[str]
     matrix: npt.NDArray[np.int64]
     report: dict[str, Any]
+    seen: str | None = None
 
 
 def evaluate(
@@ -100,6 +104,7 @@ def evaluate(
         accuracy=result.accuracy,
         loss=result.loss,
         reported=_section(model, folder, "metrics").get("test_accuracy") if same_fold else None,
+        seen=_seen(fold, trained_on),
         class_names=labels,
         matrix=confusion(truth, predicted, len(labels)),
         report=classification_report(
@@ -111,6 +116,12 @@ def evaluate(
             zero_division=0.0,
         ),
     )
+
+
+def _seen(fold: int, trained_on: dict[str, Any]) -> str | None:
+    if fold in (trained_on.get("train") or ()):
+        return "trained on"
+    return "validated on" if fold == trained_on.get("validation") else None
 
 
 def _section(model: ASTWithAdapter, folder: Path, name: str) -> dict[str, Any]:
