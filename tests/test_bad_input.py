@@ -80,8 +80,8 @@ def refused(capsys: Capture, verb: str, *arguments: object, words: tuple[str, ..
         ("--spectrogram.num_mel_bins=64", ("num_mel_bins", "64", "128")),
         ("--spectrogram.std=0", ("spectrogram.std", "above 0")),
         ("--augment.time_mask=-1", ("augment.time_mask", "-1", "at least 0")),
-        ("--config=/nowhere/run.yaml", ("/nowhere/run.yaml", "No such file", "--help")),
-        ("--config=/", ("/ cannot be read", "directory", "--help")),
+        ("--config=/nowhere/run.yaml", ("/nowhere/run.yaml", "does not exist", "--help")),
+        ("--config=/", ("configuration /", "not a file", "--help")),
     ],
 )
 def test_an_option_that_cannot_work(
@@ -446,6 +446,7 @@ def test_a_spoilt_adapter_is_named(
             ("batch_size",),
             id="batch size",
         ),
+        pytest.param(edited("training", precision="fp8"), ("precision", "fp8"), id="precision"),
         pytest.param(edited("data", subset="esc20"), ("esc20", "esc10"), id="subset"),
     ],
 )
@@ -569,6 +570,17 @@ def test_params_that_cannot_be_counted(backbone: str, capsys: Capture) -> None:
     options = ("--model.backbone", backbone)
     refused(capsys, "params", *options, "--num_classes=0", words=("num_classes", "0", "at least 1"))
     refused(capsys, "params", "--model.backbone=/nowhere/ast", words=("/nowhere/ast", "config.json"))
+
+
+def test_a_reference_file_that_cannot_be_imported(tmp_path: Path, backbone: str, capsys: Capture) -> None:
+    junk, adapter = tmp_path / "junk.pth", tmp_path / "adapter"
+    junk.write_bytes(b"no tensors")
+    model = ("--model.backbone", backbone)
+    words = ("/nowhere/best.pth", "no such file")
+    refused(capsys, "import-reference", "/nowhere/best.pth", adapter, *model, words=words)
+    words = (str(junk), "cannot be read", "torch.save")
+    refused(capsys, "import-reference", junk, adapter, *model, words=words)
+    assert not adapter.exists()
 
 
 def test_synthetic_data_that_cannot_be_made(miniature: Path, tmp_path: Path, capsys: Capture) -> None:

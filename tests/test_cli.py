@@ -390,6 +390,20 @@ def test_evaluate_prints_report_and_confusion_matrix(
     assert f"Training reported {accuracy:.2%}: the same." in printed
 
 
+def test_evaluate_says_when_a_fold_was_trained_on(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An accuracy on training clips must not be taken for a result."""
+    adapter = str(finished_run / "fold_1" / "last")
+    said = {}
+    for fold in (1, 2):  # tested on, trained on
+        assert main(["evaluate", adapter, f"--fold={fold}", ON_CPU, cache_of(finished_run)]) == 0
+        printed = capsys.readouterr()
+        said[fold] = (printed.out + printed.err).lower()
+    assert "trained on" in said[2]
+    assert "trained on" not in said[1]
+
+
 # ---- predict -----------------------------------------------------------------------------------------------
 
 
