@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print(f"\n{shown}: stopped. Folds that were finished are kept.", file=sys.stderr)
+        print(f"\n{shown}: stopped. What was finished is kept.", file=sys.stderr)
         return 130
 
 

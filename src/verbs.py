@@ -37,7 +37,7 @@ def _train_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         action="config",
-        help="YAML file with any of these options; the command line wins over it.",
+        help="YAML file with options of `train`; the command line wins over it.",
     )
     parser.add_class_arguments(RunConfig)
 

@@ -100,7 +100,8 @@ def test_a_device_that_is_not_there(
     options = training_options(shared_miniature, tmp_path / "run")
     words = ("'cuda'", "this machine offers: cpu", "auto")
     refused(capsys, "train", *options, "--train.device=cuda", words=words)
-    refused(capsys, "evaluate", adapter, "--device=cuda", words=words)
+    cache = f"--cache={finished_run.parent / 'cache'}"
+    refused(capsys, "evaluate", adapter, "--device=cuda", cache, words=words)
     refused(capsys, "predict", adapter, shared_miniature, "--device=cuda", words=words)
 
 

@@ -22,7 +22,7 @@ from . import console as screen
 from .environment import describe, make_accelerator
 from .fold import FoldRun, new_model
 from .metrics import over_folds
-from .run_folder import CONFIG, ENVIRONMENT, PLOTS, SUMMARY_CSV, SUMMARY_JSON
+from .run_folder import CONFIG, ENVIRONMENT, PLOTS, RESULT, SUMMARY_CSV, SUMMARY_JSON
 
 KINDS = ("last", "best")  # which epoch's weights
 STATISTICS = ("mean", "standard_deviation", "low", "high")
@@ -161,7 +161,9 @@ def _check_output(output: Path, overwrite: bool) -> None:
             return
     if not (output / CONFIG).is_file():
         raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
-    if not overwrite:
+    if not overwrite and any(
+        output.glob(f"fold_*/{RESULT}")
+    ):  # one without a finished fold has nothing to lose
         raise UserError(
             f"{output} already holds a run. Choose another folder with --output, "
             "or replace that run with --overwrite true."

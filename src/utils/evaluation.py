@@ -91,9 +91,9 @@ def evaluate(
         )
     if fold not in dataset.folds:
         raise UserError(f"There is no fold {fold} in {root}; its folds are {dataset.folds}.")
+    accelerator = make_accelerator(device, training.get("precision", "fp32"))
     load_with_progress(dataset, screen.messages())
 
-    accelerator = make_accelerator(device, training.get("precision", "fp32"))
     batches: DataLoader[Any] = DataLoader(Subset(dataset, dataset.indices([fold])), batch_size=batch_size)
     result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
     truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
