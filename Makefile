@@ -41,7 +41,9 @@ report: $(READY)  ## fill the LaTeX report from RUN (default: the demo)
 	$(BIN)/petl-ast report $(or $(RUN),outputs/demo)
 
 zip:  ## project_code.zip: what is in the repository, without data/, outputs/ and .git/
-	git ls-files --cached --others --exclude-standard -z | xargs -0 $(PYTHON) -m zipfile -c project_code.zip
+	git ls-files --cached --others --exclude-standard -z | $(PYTHON) -c "import sys, zipfile; \
+	archive = zipfile.ZipFile('project_code.zip', 'w', zipfile.ZIP_DEFLATED); \
+	[archive.write(name) for name in sys.stdin.read().split('\0') if name]; archive.close()"
 
 clean:  ## remove what the targets made, but not data/ and outputs/
 	rm -rf $(VENV) build dist project_code.zip src/*.egg-info *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
