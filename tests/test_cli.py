@@ -337,6 +337,8 @@ def test_ctrl_c_stops_without_a_traceback(shared_miniature: Path, tmp_path: Path
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
         text=True,
+        # A runner in the background may ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     metrics, patience = output / "fold_1" / "metrics.csv", time.monotonic() + 120
     while not metrics.exists() and process.poll() is None and time.monotonic() < patience:
