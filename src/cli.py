@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
     except BrokenPipeError:  # as in `petl-ast predict ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a folder that may not be entered, a full disk: whatever no room has put better
+        print(f"{shown}: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"\n{shown}: stopped. What was finished is kept.", file=sys.stderr)
         return 130

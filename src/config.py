@@ -56,7 +56,7 @@ class SpectrogramConfig:
     std: float = 4.5689974
 
     def __post_init__(self) -> None:
-        _at_least("spectrogram", self, sampling_rate=1000, num_mel_bins=1, max_length=1)
+        _at_least("spectrogram", self, sampling_rate=1000, num_mel_bins=1, max_length=1, mean=-1e6)
         _above_zero("spectrogram", self, "std")
 
 

@@ -41,9 +41,16 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             write(temporary)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())  # some libraries write for the owner alone
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # it can only be read by setting it
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: Path, text: str) -> None:
