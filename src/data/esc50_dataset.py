@@ -153,9 +153,9 @@ def _read_clips(root: Path, subset: str) -> list[Clip]:
         raise UserError(f"{path} cannot be read as a UTF-8 csv: {error}") from error
     wanted = (*COLUMNS, "esc10") if subset == "esc10" else COLUMNS
     if missing := [column for column in wanted if column not in header]:
-        raise UserError(
-            f"{path} has no column {', '.join(missing)}; its columns are: {', '.join(header) or 'none'}."
-        )
+        hint = " Save it with commas, not semicolons." if any(";" in column for column in header) else ""
+        there = ", ".join(header) or "none"
+        raise UserError(f"{path} has no column {', '.join(missing)}; its columns are: {there}.{hint}")
     if subset == "esc10":
         numbered = [(line, row) for line, row in numbered if _text(row["esc10"]).lower() == "true"]
     if not numbered:

@@ -409,3 +409,10 @@ def test_real_esc10(esc10_root):
     }
     assert all(clip.path.is_file() for clip in dataset.clips)
     assert len(dataset.indices(dataset.split(5).train)) == 240
+
+
+def test_csv_with_semicolons_gets_the_remedy(miniature):
+    path = miniature / "meta" / "esc50.csv"
+    path.write_text(path.read_text().replace(",", ";"))
+    with pytest.raises(UserError, match="with commas, not semicolons"):
+        ESC50Dataset(miniature)
