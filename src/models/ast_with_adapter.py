@@ -26,6 +26,7 @@ from . import (  # noqa: F401  importing a method registers it
     soft_moa,
 )
 from .backbone import PositionEmbeddings, fingerprint, fit_length, load_backbone
+from .frozen import speed_up
 from .method import Trained, check_initialised, get_method
 from .reference import trained_from_reference
 
@@ -234,6 +235,7 @@ def build_model(
     setattr(ast, ADAPTED, method)
     check_initialised(trained, chosen.may_start_at_zero)
     model = ASTWithAdapter(ast, num_classes, pooling, trained)
+    speed_up(ast)
     model.backbone_fingerprint = checksum
     model.settings = {
         "backbone": source,

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import ASTModel, AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from ..errors import UserError
+from .frozen import attention
 from .method import Method, Trained, parameters_of, register, uniform_tokens
 
 ATTENTION = "petl_ast_prefix"  # the name under which transformers finds `attend_with_prefix`
@@ -68,7 +68,7 @@ def attend_with_prefix(
         return torch.cat((projected[:, :, :1], tokens.to(projected.dtype), projected[:, :, 1:]), dim=2)
 
     key, value = join(prefix.key_tokens, key), join(prefix.value_tokens, value)
-    return sdpa_attention_forward(module, query, key, value, *rest, **more)  # type: ignore[no-any-return]
+    return attention(module, query, key, value, *rest, **more)
 
 
 def install(backbone: ASTModel, options: PrefixTuningOptions) -> Trained:
