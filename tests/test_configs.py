@@ -57,6 +57,9 @@ LOCKED = {
         "seed": 10,
         "device": "auto",
         "precision": "fp32",
+        "compile": False,
+        "micro_batch_size": None,
+        "gradient_checkpointing": False,
         "tensorboard": False,
     },
 }

@@ -43,7 +43,8 @@ def cached_spectrograms(
         on_clip: Called once for every clip computed, and never on a warm start; for progress bars.
 
     Returns:
-        Read-only float32 [clips, max_length, num_mel_bins] mapped from disk, and the names of silent clips.
+        float32 [clips, max_length, num_mel_bins] mapped from disk (writing to it changes no file), and the
+            names of silent clips.
 
     Raises:
         UserError: naming every clip that cannot be used, or why the folder cannot be written.
@@ -53,7 +54,7 @@ def cached_spectrograms(
         with clear_write_errors(folder):
             _build(entry, paths, config, on_clip)
     try:
-        spectrograms = np.load(entry / SPECTROGRAMS, mmap_mode="r")
+        spectrograms = np.load(entry / SPECTROGRAMS, mmap_mode="c")  # torch wants it writable
         silent = list(read_json(entry / CONTENT)["silent"])
         if spectrograms.shape != (expected := (len(paths), config.max_length, config.num_mel_bins)):
             raise ValueError(f"it holds {spectrograms.shape}, not {expected}")

@@ -106,6 +106,11 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
             )
         return self._spectrograms
 
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Spectrograms float32 [clips, max_length, num_mel_bins], mapped from disk, and labels [clips]."""
+        labels = torch.tensor([clip.label for clip in self.clips])
+        return torch.from_numpy(self.load_spectrograms()), labels
+
     def indices(self, folds: Collection[int]) -> list[int]:
         """Positions of the clips in these folds, in the csv's order."""
         return [i for i, clip in enumerate(self.clips) if clip.fold in folds]

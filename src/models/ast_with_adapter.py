@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,19 +92,41 @@ class ASTWithAdapter(nn.Module):
             )
         return parse_dataclass(SpectrogramConfig, settings, f"{self._source}: spectrogram settings")
 
+    @property
+    def fixed_features(self) -> bool:
+        """Whether nothing before the final LayerNorm trains, so that `summary` of a clip stays the same."""
+        behind = {id(p) for p in (*self.backbone.layernorm.parameters(), *self._groups["head"])}
+        return not self._follow_train_mode and all(id(p) in behind for p in self.trainable_parameters())
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, num_classes] of normalised spectrograms [B, max_length, num_mel_bins]."""
         return self.classification_head(self.features(x))  # type: ignore[no-any-return]
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features [B, d] of spectrograms [B, max_length, num_mel_bins], as the head sees them."""
+        self._check_input(x)
+        return self._pool(self.backbone(x).last_hidden_state)
+
+    def summary(self, x: Tensor) -> Tensor:
+        """`features` [B, d] before the final LayerNorm's weight and bias; `Probe` goes on from there."""
+        self._check_input(x)
+        norm = self.backbone.layernorm
+        plain = {
+            "layernorm.weight": torch.ones_like(norm.weight),
+            "layernorm.bias": torch.zeros_like(norm.bias),
+        }
+        return self._pool(torch.func.functional_call(self.backbone, plain, (x,)).last_hidden_state)
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, 2 + patches, d] behind the final LayerNorm -> [B, d]."""
+        return tokens.mean(dim=1) if self._pooling == "mean" else tokens[:, 0]
+
+    def _check_input(self, x: Tensor) -> None:
         expected = (self.settings["max_length"], self.backbone.config.num_mel_bins)
         if x.ndim != 3 or tuple(x.shape[1:]) != expected:
             raise UserError(
                 f"The input is {list(x.shape)}; this model hears [clips, {expected[0]}, {expected[1]}]."
             )
-        tokens: Tensor = self.backbone(x).last_hidden_state  # [B, 2 + patches, d], behind the final LayerNorm
-        return tokens.mean(dim=1) if self._pooling == "mean" else tokens[:, 0]
 
     def train(self, mode: bool = True) -> ASTWithAdapter:
         """Switch only what trains: BatchNorm and dropout of the method. The frozen backbone stays in eval
@@ -113,7 +136,16 @@ class ASTWithAdapter(nn.Module):
         self.training = mode
         for module in (*self._follow_train_mode, self.classification_head):
             module.train(mode)
+        for layer in self.backbone.layers if self.backbone.is_gradient_checkpointing else ():
+            layer.training = mode  # the layer's own flag, not its parts': transformers looks at it
         return self
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep only each layer's input for the backward pass, and compute the rest of it again there."""
+        norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm1d)]
+        self.backbone.gradient_checkpointing_enable(
+            {"use_reentrant": False, "context_fn": lambda: (nullcontext(), _statistics_kept(norms))}
+        )
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """Every trained parameter, for the optimiser, in the order of the groups."""
@@ -187,6 +219,37 @@ class ASTWithAdapter(nn.Module):
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.trained_state().items()}
         model = {**self.settings, "backbone_fingerprint": self.backbone_fingerprint}
         write_adapter(Path(folder), state, {"model": model, **self.metadata, **metadata})
+
+
+class Probe(nn.Module):
+    """The end of a model whose features are fixed: its final LayerNorm's weight and bias, and its head.
+
+    Pooling is a mean or a choice, so it may come before weight and bias: `Probe(model)(model.summary(x))` is
+    `model(x)`, up to rounding. Both share their parameters.
+    """
+
+    def __init__(self, model: ASTWithAdapter) -> None:
+        super().__init__()
+        self.layernorm, self.classification_head = model.backbone.layernorm, model.classification_head
+
+    def forward(self, summary: Tensor) -> Tensor:
+        """Logits [B, num_classes] of summaries [B, d]."""
+        features = summary * self.layernorm.weight + self.layernorm.bias
+        return self.classification_head(features)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _statistics_kept(norms: Sequence[nn.BatchNorm1d]) -> Iterator[None]:
+    """Have BatchNorm keep its running statistics: computing a layer again is not seeing new clips."""
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, _, seen in before:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if seen is None else seen.clone()
+    try:
+        yield
+    finally:
+        for norm, momentum, seen in before:
+            norm.momentum, norm.num_batches_tracked = momentum, seen
 
 
 def build_model(

@@ -20,8 +20,9 @@ from ..errors import UserError
 from ..files import clear_write_errors, list_some, write_csv, write_json, write_text
 from . import console as screen
 from .environment import describe, make_accelerator
-from .fold import FoldRun, new_model
+from .fold import FoldRun, new_model, set_up
 from .metrics import over_folds
+from .micro_batches import MicroBatches
 from .run_folder import CONFIG, ENVIRONMENT, PLOTS, RESULT, SUMMARY_CSV, SUMMARY_JSON
 
 KINDS = ("last", "best")  # which epoch's weights
@@ -42,7 +43,7 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
     splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
-    new_model(config, dataset, splits[0].test)  # what cannot work about the model is said before the rest
+    model = new_model(config, dataset, splits[0].test)  # what cannot work about it is said before the rest
     if config.train.tensorboard and find_spec("tensorboard") is None:
         raise UserError("train.tensorboard needs the package tensorboard: pip install tensorboard")
     _check_output(output, config.overwrite)
@@ -50,10 +51,27 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     _start_output(output, config)  # what an earlier run left goes only when nothing stands in this one's way
     write_json(output / ENVIRONMENT, describe(config.train, accelerator.device))
 
+    def say_halved(size: int) -> None:
+        console.print(
+            f"Memory ran out: {size} clips go through the model at once from now on. "
+            f"The batch stays {config.train.batch_size}; --train.micro_batch_size {size} starts so."
+        )
+
+    micro_batches = MicroBatches(config.train.micro_batch_size, say_halved)
     results = []
     with screen.progress(console) as bars:
+        features = bars.add_task("Features", note="", visible=False)
+        workplace = set_up(
+            config,
+            dataset,
+            model,
+            accelerator,
+            micro_batches,
+            lambda batches: bars.update(features, total=batches, advance=1, visible=True),
+        )
+        del model  # each fold builds its own
         for split in splits:
-            fold = FoldRun(config, dataset, split, accelerator)
+            fold = FoldRun(config, dataset, split, workplace)
             show = _FoldProgress(config, split, bars.add_task("", total=fold.batches, note=""), bars, console)
             results.append(fold.run(show.on_batch, show.on_epoch))
             show.on_result(results[-1])

@@ -45,18 +45,21 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("Training runs in one process; start it without `accelerate launch` or `torchrun`.")
-    if precision not in ("fp32", "bf16", "fp16"):
-        raise UserError(f"The precision is {precision!r}; it must be fp32, bf16 or fp16.")
-    if device == "cpu" and precision == "fp16":
-        raise UserError("train.precision fp16 needs a GPU; use fp32 (or bf16) on a CPU.")
+    if precision not in ("fp32", "tf32", "bf16", "fp16"):
+        raise UserError(f"The precision is {precision!r}; it must be fp32, tf32, bf16 or fp16.")
+    if device == "cpu" and precision in ("tf32", "fp16"):
+        raise UserError(f"train.precision {precision} needs a GPU; use fp32 (or bf16) on a CPU.")
     if device == "cuda":  # a CPU repeats its bits by itself
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     # accelerate keeps its state for the whole process and refuses another device or precision, but a notebook
     # may well hold one run after another.
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    return Accelerator(
+        cpu=device == "cpu", mixed_precision=precision if precision in ("bf16", "fp16") else "no"
+    )
 
 
 def versions() -> dict[str, str]:

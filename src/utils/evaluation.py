@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rich.table import Table
 from rich.text import Text
 from sklearn.metrics import classification_report
-from torch.utils.data import DataLoader, Subset
 
+from ..data.batches import Batches
 from ..data.esc50_dataset import CSV, ESC50Dataset
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter, load_adapter
@@ -94,7 +94,7 @@ def evaluate(
     accelerator = make_accelerator(device, training.get("precision", "fp32"))
     load_with_progress(dataset, screen.messages())
 
-    batches: DataLoader[Any] = DataLoader(Subset(dataset, dataset.indices([fold])), batch_size=batch_size)
+    batches = Batches(*dataset.tensors(), dataset.indices([fold]), batch_size, accelerator.device)
     result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
     truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
     same_fold = fold == trained_on.get("test")

@@ -10,25 +10,27 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Subset
 
 from ..config import RunConfig
 from ..data.augment import spec_augment
+from ..data.batches import Batches, place
 from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
 from ..files import clear_write_errors, write_csv, write_json
-from ..models.ast_with_adapter import ASTWithAdapter, build_model
-from .engine import EvalResult, OnBatch, eval_one_epoch, train_one_epoch
+from ..models.ast_with_adapter import ASTWithAdapter, Probe, build_model
+from .engine import EvalResult, OnBatch, compute_in_parts, eval_one_epoch, train_one_epoch
 from .environment import versions
+from .micro_batches import MicroBatches
 from .run_folder import METRICS, PREDICTIONS, RESULT, fold_folder
 from .seeding import generator, stream_seed
 
@@ -53,6 +55,58 @@ def new_model(config: RunConfig, dataset: ESC50Dataset, test_fold: int) -> ASTWi
     return model
 
 
+@dataclass(frozen=True)
+class Workplace:
+    """What all folds share.
+
+    Attributes:
+        accelerator: Device and precision.
+        clips: What goes into the model: spectrograms [clips, T, mel bins], or `ASTWithAdapter.summary` of
+            them, [clips, d].
+        labels: [clips].
+        micro_batches: How many clips go through the model at once.
+    """
+
+    accelerator: Accelerator
+    clips: Tensor
+    labels: Tensor
+    micro_batches: MicroBatches
+
+
+def set_up(
+    config: RunConfig,
+    dataset: ESC50Dataset,
+    model: ASTWithAdapter,
+    accelerator: Accelerator,
+    micro_batches: MicroBatches,
+    on_batch: Callable[[int], None],
+) -> Workplace:
+    """Put the clips where training wants them.
+
+    If nothing before the final LayerNorm trains and nothing is augmented, every epoch of every fold would
+    compute the same features: they are computed here, once.
+
+    Args:
+        config: Of the run.
+        dataset: All clips.
+        model: One of the run's models, just built.
+        accelerator: Device and precision.
+        micro_batches: How many clips go through the model at once.
+        on_batch: Called with the number of batches to come before each batch of features; for progress bars.
+    """
+    clips, labels = dataset.tensors()
+    if model.fixed_features and not (config.augment.frequency_mask or config.augment.time_mask):
+        batches = Batches(clips, labels, range(len(clips)), config.train.batch_size, accelerator.device)
+        model.to(accelerator.device)
+        summaries = []
+        for x, _ in batches:
+            on_batch(len(batches))
+            summaries.append(compute_in_parts(model.summary, x, accelerator, micro_batches))
+        clips = torch.cat(summaries)
+    device = accelerator.device
+    return Workplace(accelerator, place(clips, device), place(labels, device), micro_batches)
+
+
 class FoldRun:
     """Model, batches, optimiser and schedule of one fold; `run` does everything and writes its folder.
 
@@ -61,30 +115,38 @@ class FoldRun:
     """
 
     def __init__(
-        self, config: RunConfig, dataset: ESC50Dataset, split: FoldSplit, accelerator: Accelerator
+        self, config: RunConfig, dataset: ESC50Dataset, split: FoldSplit, workplace: Workplace
     ) -> None:
-        self._config, self._dataset, self._split, self._accelerator = config, dataset, split, accelerator
+        self._config, self._dataset, self._split = config, dataset, split
+        self._accelerator, self._micro_batches = workplace.accelerator, workplace.micro_batches
         self._folder = fold_folder(Path(config.output), split.test)
-        self._model = new_model(config, dataset, split.test).to(accelerator.device)
+        self._model = new_model(config, dataset, split.test).to(self._accelerator.device)
+        if config.train.gradient_checkpointing:
+            self._model.enable_gradient_checkpointing()
+        self._has_summaries = workplace.clips.ndim == 2
+        self._network: nn.Module = Probe(self._model) if self._has_summaries else self._model
+        if config.train.compile:
+            self._network.compile()
         self._indices = {
             "train": dataset.indices(split.train),
             "validation": dataset.indices([split.validation]),
             "test": dataset.indices([split.test]),
         }
-        self._order = torch.Generator()  # set to the epoch's own stream before each epoch
-        self._train_batches = self._load("train", shuffle=True, generator=self._order)
-        self._validation_batches = self._load("validation")
-        self._test_batches = self._load("test")
-        train = config.train
+        train, device = config.train, self._accelerator.device
+        self._train_batches, self._validation_batches, self._test_batches = (
+            Batches(workplace.clips, workplace.labels, indices, train.batch_size, device)
+            for indices in self._indices.values()
+        )
         optimizer = AdamW(
             self._model.trainable_parameters(),
             lr=train.learning_rate,
             betas=train.betas,
             eps=train.eps,
             weight_decay=train.weight_decay,
+            fused=device.type == "cuda",  # one kernel for all parameters
         )
         self._scheduler = CosineAnnealingLR(optimizer, T_max=train.epochs * len(self._train_batches))
-        self._optimizer = accelerator.prepare(optimizer)
+        self._optimizer = self._accelerator.prepare(optimizer)
         every_epoch = len(self._train_batches) + len(self._validation_batches)
         self.batches = train.epochs * every_epoch + 2 * len(self._test_batches)
 
@@ -125,33 +187,26 @@ class FoldRun:
             _write_tensorboard(self._folder, rows)
         return result
 
-    def _load(self, part: str, **options: Any) -> DataLoader[Any]:
-        clips = Subset(self._dataset, self._indices[part])
-        pinned = self._accelerator.device.type == "cuda"
-        return DataLoader(clips, batch_size=self._config.train.batch_size, pin_memory=pinned, **options)
-
     def _run_epoch(self, epoch: int, on_batch: OnBatch) -> Row:
         """Train and validate once."""
-        seed, device, place = (
-            self._config.train.seed,
-            self._accelerator.device,
-            (self._split.test, epoch),
-        )
-        self._order.manual_seed(stream_seed(seed, "order", *place))
-        torch.manual_seed(stream_seed(seed, "dropout", *place))
-        draws = generator(device, seed, "augmentation", *place)
+        seed, device = self._config.train.seed, self._accelerator.device
+        address = self._split.test, epoch
+        torch.manual_seed(stream_seed(seed, "dropout", *address))
+        draws = generator(device, seed, "augmentation", *address)
+        augment = partial(spec_augment, config=self._config.augment, generator=draws)
         rate, start = self._scheduler.get_last_lr()[0], time.perf_counter()
         train = train_one_epoch(
-            self._model,
-            self._train_batches,
+            self._network,
+            self._train_batches.shuffled(generator("cpu", seed, "order", *address)),
             self._optimizer,
             self._scheduler,
             self._accelerator,
-            augment=partial(spec_augment, config=self._config.augment, generator=draws),
+            augment=None if self._has_summaries else augment,
             on_batch=on_batch,
+            micro_batches=self._micro_batches,
         )
         seconds = time.perf_counter() - start
-        validation = eval_one_epoch(self._model, self._validation_batches, self._accelerator, on_batch)
+        validation = self._evaluate(self._validation_batches, on_batch)
         for name, loss in (("training", train.loss), ("validation", validation.loss)):
             if not math.isfinite(loss):
                 raise UserError(
@@ -171,9 +226,12 @@ class FoldRun:
             "clips_per_second": round(len(self._indices["train"]) / seconds, 2),
         }
 
+    def _evaluate(self, batches: Batches, on_batch: OnBatch) -> EvalResult:
+        return eval_one_epoch(self._network, batches, self._accelerator, on_batch, self._micro_batches)
+
     def _test_and_save(self, kind: str, row: Row, on_batch: OnBatch) -> tuple[EvalResult, dict[str, Any]]:
         """Score the test fold with the model as it is; keep that model and what is known of it."""
-        test = eval_one_epoch(self._model, self._test_batches, self._accelerator, on_batch)
+        test = self._evaluate(self._test_batches, on_batch)
         metrics = {name: row[name] for name in ("epoch", "validation_accuracy", "validation_loss")}
         metrics |= {"test_accuracy": test.accuracy, "test_loss": test.loss}
         config = self._config

@@ -18,7 +18,7 @@ from transformers import ASTConfig, ASTModel
 from petl_ast import build_model, load_adapter
 from petl_ast.errors import UserError
 from petl_ast.models import method as registry
-from petl_ast.models.ast_with_adapter import ASTWithAdapter
+from petl_ast.models.ast_with_adapter import ASTWithAdapter, Probe
 from petl_ast.models.backbone import load_backbone
 from petl_ast.models.insertion import adapt_ffn
 from petl_ast.models.method import Method, Trained, parameters_of, register
@@ -236,6 +236,37 @@ def test_compiled_model_agrees(case: Case, backbone: str) -> None:
     expected = model(clips(2))
     torch.testing.assert_close(compiled(clips(2)), expected, rtol=1e-4, atol=1e-5)
     compiled(clips(2)).sum().backward()
+
+
+@every_method
+def test_gradient_checkpointing_changes_no_number(case: Case, backbone: str) -> None:
+    def train(checkpointing: bool) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        model = build(case, backbone)
+        if checkpointing:
+            model.enable_gradient_checkpointing()
+        optimizer = torch.optim.SGD(model.trainable_parameters(), lr=0.1)
+        for _ in range(2):
+            model.train()
+            model(clips(2)).square().sum().backward()
+            optimizer.step()
+        return model.trained_state()
+
+    plain, checkpointed = train(False), train(True)
+    for name, tensor in plain.items():
+        torch.testing.assert_close(checkpointed[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+@every_method
+def test_fixed_features_are_found_and_lead_to_the_same_logits(case: Case, backbone: str) -> None:
+    model = build(case, backbone)
+    assert model.fixed_features == (case.method == "linear")
+    with torch.no_grad():
+        model.backbone.layernorm.weight.uniform_(0.5, 2)
+        model.backbone.layernorm.bias.normal_()
+        torch.testing.assert_close(
+            Probe(model)(model.summary(clips(2))), model(clips(2)), rtol=1e-4, atol=1e-5
+        )
 
 
 @every_method

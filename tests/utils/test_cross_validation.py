@@ -13,8 +13,10 @@ import torch
 import yaml
 
 from petl_ast import ESC50Dataset, load_adapter
-from petl_ast.config import RunConfig, load_run_config, to_yaml
+from petl_ast.config import AugmentConfig, RunConfig, load_run_config, to_yaml
+from petl_ast.data.batches import Batches
 from petl_ast.errors import UserError
+from petl_ast.models.ast_with_adapter import ASTWithAdapter
 from petl_ast.utils import fold as fold_module
 from petl_ast.utils.cross_validation import cross_validate, summarise, summary_rows
 from petl_ast.utils.engine import EvalResult, eval_one_epoch
@@ -54,8 +56,8 @@ def test_kept_adapters_score_what_was_reported(finished_run: Path) -> None:
     for kind in ("last", "best"):
         model = load_adapter(folder / kind)
         for fold, key in ((4, "test"), (3, "validation")):
-            clips = torch.utils.data.Subset(dataset, dataset.indices([fold]))
-            batches = torch.utils.data.DataLoader(clips, config.train.batch_size)
+            size, device = config.train.batch_size, torch.device("cpu")
+            batches = Batches(*dataset.tensors(), dataset.indices([fold]), size, device)
             again = eval_one_epoch(model, batches, accelerator)
             assert again.accuracy == result[kind][f"{key}_accuracy"]
             assert again.loss == pytest.approx(result[kind][f"{key}_loss"], rel=1e-6)
@@ -66,9 +68,10 @@ def test_the_test_fold_is_scored_only_after_training_and_once_a_kind(
 ) -> None:
     scored = []
 
-    def spy(model: torch.nn.Module, batches: torch.utils.data.DataLoader, *rest: object) -> EvalResult:  # type: ignore[type-arg]
-        dataset = batches.dataset
-        scored.append({dataset.dataset.clips[i].fold for i in dataset.indices})  # type: ignore[attr-defined]
+    clips = ESC50Dataset(config.data.root).clips
+
+    def spy(model: torch.nn.Module, batches: Batches, *rest: object) -> EvalResult:
+        scored.append({clips[i].fold for i in batches.indices})
         return eval_one_epoch(model, batches, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(fold_module, "eval_one_epoch", spy)
@@ -140,3 +143,65 @@ def test_summary_of_known_folds() -> None:
     table = summary_rows(summary)
     assert [row["fold"] for row in table] == [1, 2, "mean", "standard_deviation", "low", "high"]
     assert table[0] == {"fold": 1, "last": 0.5, "best": 0.6, "best_epoch": 3}
+
+
+def test_fixed_features_are_computed_once_and_change_no_result(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    linear = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, method="linear", method_options={}),
+        augment=AugmentConfig(frequency_mask=0, time_mask=0),
+    )
+    calls = []
+    summary = ASTWithAdapter.summary
+    monkeypatch.setattr(
+        ASTWithAdapter, "summary", lambda self, x: (calls.append(len(x)), summary(self, x))[1]
+    )
+    linear = dataclasses.replace(linear, data=dataclasses.replace(config.data, folds=[1, 2]))
+    once = cross_validate(linear)
+    assert sum(calls) == len(ESC50Dataset(config.data.root))  # once for all folds and epochs
+
+    monkeypatch.setattr(ASTWithAdapter, "fixed_features", False)
+    every_time = cross_validate(dataclasses.replace(linear, output=str(tmp_path / "every_time")))
+    for a, b in zip(once["folds"], every_time["folds"], strict=True):
+        for kind in ("last", "best"):
+            assert a[kind]["epoch"] == b[kind]["epoch"]
+            assert a[kind]["test_accuracy"] == b[kind]["test_accuracy"]
+            assert a[kind]["test_loss"] == pytest.approx(b[kind]["test_loss"], rel=1e-5)
+
+
+def test_augmentation_keeps_a_linear_probe_from_fixed_features(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ASTWithAdapter, "summary", None)  # would fail if it were called
+    cross_validate(
+        dataclasses.replace(
+            config, model=dataclasses.replace(config.model, method="linear", method_options={})
+        )
+    )
+
+
+def test_memory_that_runs_out_is_told_and_the_run_goes_on(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forward = ASTWithAdapter.forward
+
+    def short_of_memory(self: ASTWithAdapter, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return forward(self, x)
+
+    monkeypatch.setattr(ASTWithAdapter, "forward", short_of_memory)
+    summary = cross_validate(config)
+    assert len(summary["folds"]) == 1
+    assert "Memory ran out: 1 clips go through the model at once" in capsys.readouterr().err
+
+
+def test_less_memory_at_once_gives_the_same_run(config: RunConfig, tmp_path: Path) -> None:
+    plain = cross_validate(config)
+    for option, value in (("gradient_checkpointing", True), ("micro_batch_size", config.train.batch_size)):
+        train = dataclasses.replace(config.train, **{option: value})
+        other = cross_validate(dataclasses.replace(config, train=train, output=str(tmp_path / option)))
+        losses = [r["folds"][0]["last"]["test_loss"] for r in (plain, other)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
