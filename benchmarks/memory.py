@@ -1,4 +1,5 @@
-"""Peak memory of a training process, full-size model: the paper's way, ours, ours with gradient checkpointing.
+"""Peak memory of a training process, full-size model: the paper's way, ours, ours with gradient
+checkpointing.
 
 python -m benchmarks.memory
 """

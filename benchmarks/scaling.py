@@ -40,9 +40,7 @@ def main() -> None:
             words = ["--batch", str(BATCH), "--steps", "3", *arguments]
             measured = in_new_process("benchmarks.step", "ours", *words)
             training, evaluation = spread(measured["training"]), spread(measured["evaluation"])
-            what = (
-                " ".join(arguments).replace("--", "") or f"frames 500, batch {BATCH}, 12 layers, 50 classes"
-            )
+            what = " ".join(arguments).replace("--", "") or f"500 frames, batch {BATCH}, 12 layers, adapter"
             results.append({"varied": name, "arguments": arguments, **measured})
             rows.append(
                 [what, f"{training['median']:.3f}", f"{evaluation['median']:.3f}", measured["peak_gb"]]

@@ -6,8 +6,8 @@ reference: the paper's way written plainly (eager attention that keeps its proba
     tensors, the LayerNorm that nobody uses);
 ours: petl_ast as it is;
 ours_checkpointed: with gradient checkpointing;
-limit: nothing but the matrix products and the attention of a step, forward and the backward that is needed, by
-    the fastest kernels known to us on this machine;
+limit: nothing but the matrix products and the attention of a step, forward and the backward that is needed,
+    by the fastest kernels known to us on this machine;
 limit_torch: the same by PyTorch's own matrix products and attention.
 """
 
@@ -31,6 +31,7 @@ from petl_ast.models import frozen
 from petl_ast.models.ast_with_adapter import ASTWithAdapter
 from petl_ast.models.backbone import PAPER_BACKBONE, random_backbone
 from petl_ast.models.conformer_adapter import ConformerAdapter
+from petl_ast.utils.environment import keep_freed_memory
 
 BINS, D, WIDE, LAYERS, HEADS, R = 128, 768, 3072, 12, 12, 8
 Step = Callable[[], object]
@@ -57,6 +58,8 @@ def model_steps(options: argparse.Namespace) -> tuple[Step, Step]:
     kind, batch = options.kind, options.batch
     if kind == "reference":
         frozen.AVAILABLE = False
+    else:
+        keep_freed_memory()
     torch.manual_seed(0)
     config = random_backbone(PAPER_BACKBONE).config
     config.num_hidden_layers = options.layers
@@ -90,6 +93,7 @@ def model_steps(options: argparse.Namespace) -> tuple[Step, Step]:
 
 def limit_steps(kind: str, batch: int) -> tuple[Step, Step]:
     """The matrix products and the attention of a training step, and of an evaluation step."""
+    keep_freed_memory()
     tokens = 2 + 12 * ((FRAMES - 16) // 10 + 1)
     rows = batch * tokens
     narrow, wide, inside = torch.randn(rows, D), torch.randn(rows, WIDE), torch.randn(rows, R)
@@ -165,6 +169,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--layers", type=int, default=LAYERS)
+    parser.add_argument("--classes", type=int, default=CLASSES)
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--classes", type=int, default=CLASSES)
     parser.add_argument("--method", default="adapter")

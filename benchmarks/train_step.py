@@ -2,8 +2,8 @@
 
 python -m benchmarks.train_step
 
-The contenders take turns, each time in a new process (benchmarks/step.py says what they are), because machines
-change from minute to minute: only ratios within one run count.
+The contenders take turns, each time in a new process (benchmarks/step.py says what they are), because
+machines change from minute to minute: only ratios within one run count.
 """
 
 from __future__ import annotations

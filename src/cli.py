@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
     Returns:
         The exit code: 0, 2 for a user's mistake, 130 for Ctrl-C.
     """
-    # Read by OpenMP when torch is imported. Its threads else spin for milliseconds while they wait, which on a
-    # machine with other work takes the processor from those they wait for: a training step on two busy cores
-    # took ten times as long. GNU's OpenMP may spin for a moment: falling asleep at once costs 10 %.
+    # Read by OpenMP when torch is imported. Its threads else spin for milliseconds while they wait, which on
+    # a machine with other work takes the processor from those they wait for: a training step on two busy
+    # cores took ten times as long. GNU's OpenMP may spin for a moment: falling asleep at once costs 10 %.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
