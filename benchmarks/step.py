@@ -171,8 +171,6 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--classes", type=int, default=CLASSES)
-    parser.add_argument("--layers", type=int, default=LAYERS)
-    parser.add_argument("--classes", type=int, default=CLASSES)
     parser.add_argument("--method", default="adapter")
     parser.add_argument("--method_options", type=json.loads, default={})
     options = parser.parse_args()

@@ -37,9 +37,9 @@ KEPT_BYTES = 2**30
 def keep_freed_memory() -> None:
     """Have glibc keep freed memory for the next step instead of giving it back to the kernel.
 
-    A step frees and takes the same large tensors again; each time the kernel would hand them out as new pages,
-    all zeroed. Costs a quarter of a step from 17 clips a batch on (docs/benchmarks.md). Elsewhere than on
-    Linux with glibc nothing happens.
+    Every step frees and takes the same large tensors, and each time the kernel would hand them out as new,
+    zeroed pages: a third of the time at 24 clips a batch (docs/benchmarks.md). Does nothing elsewhere than on
+    Linux with glibc.
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
