@@ -34,8 +34,10 @@ lint: $(READY)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## seconds per clip and peak memory of the full-size model
-	$(BIN)/python -m benchmarks.full_size
+bench: $(READY)  ## time and memory of the full-size model's steps; results in outputs/benchmarks
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.scaling
 
 report: $(READY)  ## fill the LaTeX report from RUN (default: the demo)
 	$(BIN)/petl-ast report $(or $(RUN),outputs/demo)
