@@ -126,6 +126,7 @@ class FoldRun:
         self._has_summaries = workplace.clips.ndim == 2
         self._network: nn.Module = Probe(self._model) if self._has_summaries else self._model
         if config.train.compile:
+            torch.compiler.reset()  # else the folds before count towards dynamo's limit of recompilations
             self._network.compile()
         self._indices = {
             "train": dataset.indices(split.train),
