@@ -1,4 +1,4 @@
-"""What a training step of the full-size model costs by frames, batch, layers of classes and method.
+"""What a training step of the full-size model costs by frames, batch, layers, classes and method.
 
 python -m benchmarks.scaling
 """

@@ -79,9 +79,8 @@ def make_accelerator(device: str = "auto", precision: str = "fp32") -> Accelerat
     # accelerate keeps its state for the whole process and refuses another device or precision, but a notebook
     # may well hold one run after another.
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(
-        cpu=device == "cpu", mixed_precision=precision if precision in ("bf16", "fp16") else "no"
-    )
+    autocast = precision if precision in ("bf16", "fp16") else "no"
+    return Accelerator(cpu=device == "cpu", mixed_precision=autocast)
 
 
 def versions() -> dict[str, str]:
