@@ -110,7 +110,7 @@ class TrainConfig:
         seed: Same seed, same CPU: same numbers, to the bit. On a GPU deterministic kernels are asked for.
         device: "auto" takes a GPU if there is one.
         precision: "fp32"; "tf32" products (GPU); "bf16" or "fp16" autocast.
-        compile: Run through torch.compile; on a CPU this is slower, for it cannot use `models/frozen.py`.
+        compile: Run through torch.compile. Not measured on a GPU; on a CPU it cannot use `models/frozen.py`.
         micro_batch_size: Clips that go through the model at once; their gradients add up to the batch's.
             null: the whole batch. Either is halved by itself when memory runs out.
         gradient_checkpointing: Keep only each layer's input and compute the rest again: less memory, more
