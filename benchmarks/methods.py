@@ -76,7 +76,7 @@ def measured(output: Path) -> dict[str, Any]:
     """What a run's folder says: counts, last-epoch accuracy, the median epoch's training time."""
     summary = json.loads((output / "summary.json").read_text())["last"]
     seconds = []
-    for metrics in output.glob("fold_*/metrics.csv"):
+    for metrics in output.glob("fold_*/times.csv"):
         with metrics.open() as file:
             seconds += [float(row["seconds"]) for row in csv.DictReader(file)]
     counts = load_adapter(next(output.glob("fold_*")) / "last").parameter_counts()

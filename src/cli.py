@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         prog: The command's name in messages.
 
     Returns:
-        The exit code: 0, 2 for a user's mistake, 130 for Ctrl-C.
+        The exit code: 0, 2 for a user's mistake, 128 + the signal's number for a signal (130 for Ctrl-C).
     """
     # Read by OpenMP when torch is imported. Its threads else spin for milliseconds while they wait, which on
     # a machine with other work takes the processor from those they wait for: a training step on two busy
@@ -64,13 +66,15 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
     except OSError as error:  # a folder that may not be entered, a full disk: whatever no room has put better
         print(f"{shown}: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"\n{shown}: stopped. What was finished is kept.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"\n{shown}: stopped. {stop or 'What was finished is kept.'}", file=sys.stderr)
+        return 128 + getattr(stop, "signal", signal.SIGINT)
 
 
 def _configs_first(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Put `--config FILE` in front of the other options, so that these win wherever they stand.
+
+    A run that `--resume FOLDER` names brings its own configuration, if no other is given.
 
     Returns:
         The arguments in their new order, and the files.
@@ -88,6 +92,10 @@ def _configs_first(arguments: list[str]) -> tuple[list[str], list[str]]:
             files.append(word.removeprefix("--config="))
         else:
             others.append(word)
+    resumed = [word.removeprefix("--resume=") for word in others if word.startswith("--resume=")]
+    resumed += [value for word, value in pairwise(others) if word == "--resume"]
+    if resumed and not files and (config := Path(resumed[-1]) / "config.yaml").is_file():
+        files.append(str(config))
     return [*verb, *(f"--config={file}" for file in files), *others], files
 
 

@@ -115,6 +115,9 @@ class TrainConfig:
             null: the whole batch. Either is halved by itself when memory runs out.
         gradient_checkpointing: Keep only each layer's input and compute the rest again: less memory, more
         time.
+        checkpoint_steps: Save the state of training after so many steps, and after every epoch. null: as
+            often as costs 1 % of the time, after every step if steps are slow.
+        on_nonfinite: What to do when a loss or gradient is not finite: "stop", or "skip" that step and count.
         tensorboard: Also write the per-epoch figures for TensorBoard.
     """
 
@@ -130,13 +133,16 @@ class TrainConfig:
     compile: bool = False
     micro_batch_size: int | None = None
     gradient_checkpointing: bool = False
+    checkpoint_steps: int | None = None
+    on_nonfinite: Literal["stop", "skip"] = "stop"
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         _at_least("train", self, epochs=1, batch_size=1, seed=0, weight_decay=0)
         _above_zero("train", self, "learning_rate", "eps")
-        if self.micro_batch_size is not None:
-            _at_least("train", self, micro_batch_size=1)
+        for name in ("micro_batch_size", "checkpoint_steps"):
+            if getattr(self, name) is not None:
+                _at_least("train", self, **{name: 1})
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"train.betas is {list(self.betas)}; both must be at least 0 and below 1.")
 
@@ -147,6 +153,8 @@ class RunConfig:
 
     Attributes:
         output: Folder of the run: adapters, metrics, summary and pictures.
+        resume: "auto" goes on with the run in that folder if there is one, false does not; a folder goes on
+            with the run in it, whatever `output` says.
         overwrite: Replace the run that is in that folder already.
         data: The clips.
         spectrogram: The model's input.
@@ -156,6 +164,7 @@ class RunConfig:
     """
 
     output: str = "outputs/run"
+    resume: bool | str = "auto"
     overwrite: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
@@ -168,7 +177,7 @@ def to_yaml(config: RunConfig) -> str:
     """The resolved configuration as YAML that `--config` reads back."""
     plain = dataclasses.asdict(config)
     plain["train"]["betas"] = list(config.train.betas)
-    del plain["overwrite"]  # a decision about one start, not a property of the run
+    del plain["overwrite"], plain["resume"]  # decisions about one start, not properties of the run
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 

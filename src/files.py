@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,51 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have a rename outlive a loss of power, where the system and the file system can."""
+    with suppress(OSError):  # Windows opens no folders; some network file systems flush none
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove the temporary files that killed processes left below `folder`; nobody may be writing there."""
+    with clear_write_errors(folder):
+        for path in folder.rglob(".*.tmp*"):
+            if re.fullmatch(r"\..+\.\d+\.tmp(\.\w+)?", path.name):  # see write_whole
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file `path`; the operating system lets it go when its owner ends, however it ends.
+
+    Raises:
+        UserError: with the message `busy` if another process holds it, or if it cannot be written.
+    """
+    from filelock import FileLock, Timeout  # only where something is locked
+
+    with clear_write_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UserError(busy) from error
+        except NotImplementedError as error:
+            raise UserError(f"{path.parent}: this file system has no locks ({error}).") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # still held: nobody can be between us and the name
+        lock.release()
 
 
 def _umask() -> int:

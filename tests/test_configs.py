@@ -60,6 +60,8 @@ LOCKED = {
         "compile": False,
         "micro_batch_size": None,
         "gradient_checkpointing": False,
+        "checkpoint_steps": None,
+        "on_nonfinite": "stop",
         "tensorboard": False,
     },
 }
@@ -118,12 +120,13 @@ def test_every_method_takes_its_options(path: Path) -> None:
 def test_the_papers_values_are_locked() -> None:
     config = dataclasses.asdict(load_run_config(PAPER))
     assert config.pop("overwrite") is False
+    assert config.pop("resume") == "auto"
     assert config == LOCKED
 
 
 def test_the_papers_file_spells_every_option_out() -> None:
     expected = leaves(dataclasses.asdict(RunConfig()))
-    for name in ("overwrite", "model.method_options"):
+    for name in ("overwrite", "resume", "model.method_options"):
         del expected[name]
     options = {f"model.method_options.{field.name}" for field in dataclasses.fields(AdapterOptions)}
     assert set(leaves(yaml.safe_load(PAPER.read_text()))) == set(expected) | options

@@ -62,6 +62,11 @@ class Batches:
         order = torch.randperm(len(self.indices), generator=generator)
         return Batches(self._clips, self._labels, self.indices[order], self._batch_size, self._device)
 
+    def after(self, batches: int) -> Batches:
+        """What is left behind the first so many batches."""
+        left = self.indices[batches * self._batch_size :]
+        return Batches(self._clips, self._labels, left, self._batch_size, self._device)
+
     def _gather(self, source: Tensor, chosen: Tensor) -> Tensor:
         rows = source[chosen.to(source.device, non_blocking=True)]
         if rows.device.type == "cpu" and self._device.type == "cuda":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -17,13 +17,26 @@ from rich.table import Table
 from ..config import RunConfig, to_yaml
 from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
-from ..files import clear_write_errors, list_some, write_csv, write_json, write_text
+from ..files import (
+    clear_write_errors,
+    list_some,
+    locked,
+    read_json,
+    remove_litter,
+    write_csv,
+    write_json,
+    write_text,
+)
+from ..models.ast_with_adapter import ASTWithAdapter
 from . import console as screen
 from .environment import describe, make_accelerator
-from .fold import FoldRun, new_model, set_up
+from .fold import FoldRun
+from .interrupt import StopRequest
 from .metrics import over_folds
 from .micro_batches import MicroBatches
-from .run_folder import CONFIG, ENVIRONMENT, PLOTS, RESULT, SUMMARY_CSV, SUMMARY_JSON
+from .resume import check_same_material, finished_folds, goes_on, material, with_resumed_output
+from .run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, LOCK, PLOTS, RESULT, SUMMARY_CSV, SUMMARY_JSON
+from .workplace import new_model, set_up
 
 KINDS = ("last", "best")  # which epoch's weights
 STATISTICS = ("mean", "standard_deviation", "low", "high")
@@ -32,24 +45,52 @@ STATISTICS = ("mean", "standard_deviation", "low", "high")
 def cross_validate(config: RunConfig) -> dict[str, Any]:
     """Run every fold that the configuration names and write the run's folder (see `run_folder`).
 
+    A run that is in the folder already goes on where it was, to the bit; finished folds are not trained
+    again.
+
     Returns:
         The summary that also lies in summary.json.
 
     Raises:
         UserError: for anything in the configuration, the data or the output folder that cannot work; as far
             as it can be known, before any training.
+        Stopped: after Ctrl-C, SIGTERM or SIGHUP, with everything saved.
     """
-    output, console = Path(config.output), screen.messages()
+    config = with_resumed_output(config)
+    output = Path(config.output)
     dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
     splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
     model = new_model(config, dataset, splits[0].test)  # what cannot work about it is said before the rest
     if config.train.tensorboard and find_spec("tensorboard") is None:
         raise UserError("train.tensorboard needs the package tensorboard: pip install tensorboard")
-    _check_output(output, config.overwrite)
-    load_with_progress(dataset, console)
-    _start_output(output, config)  # what an earlier run left goes only when nothing stands in this one's way
-    write_json(output / ENVIRONMENT, describe(config.train, accelerator.device))
+    busy = f"Another process is training into {output}. Wait for it, or choose another folder with --output."
+    with locked(output / LOCK, busy):
+        resumed = goes_on(config)
+        load_with_progress(dataset, screen.messages())
+        if resumed:
+            _resume_output(config, dataset, model, accelerator)
+        else:  # what an earlier run left goes only when nothing stands in this one's way
+            _start_output(config, dataset, model, accelerator)
+        summary = _run_folds(config, dataset, splits, model, accelerator)
+        _draw(output, dataset)
+    return summary
+
+
+def _run_folds(
+    config: RunConfig,
+    dataset: ESC50Dataset,
+    splits: Sequence[FoldSplit],
+    model: ASTWithAdapter,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """Train the folds that are not finished, and keep the summary after each."""
+    output, console = Path(config.output), screen.messages()
+    finished = finished_folds(config, [split.test for split in splits])
+    if finished:
+        console.print(f"Finished already: fold {', '.join(map(str, finished))}.")
+    if len(finished) == len(splits):
+        return _keep_summary(output, splits, finished)
 
     def say_halved(size: int) -> None:
         console.print(
@@ -58,7 +99,6 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
         )
 
     micro_batches = MicroBatches(config.train.micro_batch_size, say_halved)
-    results = []
     with screen.progress(console) as bars:
         features = bars.add_task("Features", note="", visible=False)
         workplace = set_up(
@@ -70,15 +110,31 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
             lambda batches: bars.update(features, total=batches, advance=1, visible=True),
         )
         del model  # each fold builds its own
-        for split in splits:
-            fold = FoldRun(config, dataset, split, workplace)
-            show = _FoldProgress(config, split, bars.add_task("", total=fold.batches, note=""), bars, console)
-            results.append(fold.run(show.on_batch, show.on_epoch))
-            show.on_result(results[-1])
-            summary = summarise(results)
-            write_json(output / SUMMARY_JSON, summary)
-            write_csv(output / SUMMARY_CSV, summary_rows(summary))
-    _draw(output, dataset)
+        with StopRequest() as stop:
+            for split in splits:
+                if split.test in finished:
+                    continue
+                fold = FoldRun(config, dataset, split, workplace)
+                task = bars.add_task("", total=fold.batches, completed=fold.batches_done, note="")
+                show = _FoldProgress(config, split, task, bars, console)
+                show.on_start(fold)
+                finished[split.test] = fold.run(show.on_batch, show.on_epoch, stop)
+                show.on_result(finished[split.test])
+                summary = _keep_summary(output, splits, finished)
+    return summary
+
+
+def _keep_summary(
+    output: Path, splits: Sequence[FoldSplit], finished: Mapping[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """Write the summary of the folds that are finished."""
+    done, left = (
+        [s.test for s in splits if s.test in finished],
+        [s.test for s in splits if s.test not in finished],
+    )
+    summary = summarise([finished[fold] for fold in done], left)
+    write_json(output / SUMMARY_JSON, summary)
+    write_csv(output / SUMMARY_CSV, summary_rows(summary))
     return summary
 
 
@@ -94,12 +150,14 @@ def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
         )
 
 
-def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """All folds, and over them the mean, deviation and 95 % interval of both kinds of weights."""
+def summarise(results: Sequence[dict[str, Any]], unfinished: Sequence[int] = ()) -> dict[str, Any]:
+    """The finished folds, and over them the mean, deviation and 95 % interval of both kinds of weights; and
+    the folds that are still to be done.
+    """
     over = {
         kind: dataclasses.asdict(over_folds([r[kind]["test_accuracy"] for r in results])) for kind in KINDS
     }
-    return {"folds": list(results), **over}
+    return {"folds": list(results), "unfinished": list(unfinished), **over}
 
 
 def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -143,6 +201,10 @@ class _FoldProgress:
         self._bars, self._console = bars, console
         bars.update(task, description=self._name)
 
+    def on_start(self, fold: FoldRun) -> None:
+        if fold.batches_done:
+            self._say(f"goes on behind batch {fold.batches_done} of {fold.batches}")
+
     def on_batch(self) -> None:
         self._bars.advance(self._task)
 
@@ -169,33 +231,48 @@ def _test_folds(config: RunConfig, dataset: ESC50Dataset) -> list[int]:
     return folds
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    """Make sure that the folder can be written and holds no other run, or one that may be replaced."""
+def _start_output(
+    config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator
+) -> None:
+    """Clear what an earlier run left, and leave configuration, machine and material."""
+    output = Path(config.output)
     with clear_write_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-        if not any(output.iterdir()):
-            return
-    if not (output / CONFIG).is_file():
-        raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
-    if not overwrite and any(
-        output.glob(f"fold_*/{RESULT}")
-    ):  # one without a finished fold has nothing to lose
-        raise UserError(
-            f"{output} already holds a run. Choose another folder with --output, "
-            "or replace that run with --overwrite true."
-        )
-
-
-def _start_output(output: Path, config: RunConfig) -> None:
-    """Clear what an earlier run left, and leave the configuration."""
-    with clear_write_errors(output):
-        for old in (*output.glob("fold_*"), output / PLOTS):
-            shutil.rmtree(old, ignore_errors=True)
+        for fold in output.glob("fold_*"):
+            for name in (RESULT, CHECKPOINT):  # first: without them nobody goes on with what is left
+                (fold / name).unlink(missing_ok=True)
+            shutil.rmtree(fold)
+        shutil.rmtree(output / PLOTS, ignore_errors=True)
         for name in (SUMMARY_JSON, SUMMARY_CSV):
             (output / name).unlink(missing_ok=True)
-    write_text(output / CONFIG, to_yaml(config))
+    remove_litter(output)
+    write_text(output / CONFIG, to_yaml(config))  # first: it makes the folder a run's
+    environment = describe(config.train, accelerator.device)
+    write_json(
+        output / ENVIRONMENT, {**environment, "material": material(dataset, model.backbone_fingerprint)}
+    )
+
+
+def _resume_output(
+    config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator
+) -> None:
+    """Tidy up behind a killed process, and note the machine that goes on."""
+    output = Path(config.output)
+    check_same_material(config, dataset, model.backbone_fingerprint)
+    remove_litter(output)
+    for result in output.glob(f"fold_*/{RESULT}"):  # killed between its last two acts
+        with clear_write_errors(result.parent):
+            (result.parent / CHECKPOINT).unlink(missing_ok=True)
+    environment, now = read_json(output / ENVIRONMENT), describe(config.train, accelerator.device)
+    if changed := [
+        f"{name}: {environment.get(name)} before, {now[name]} now"
+        for name in ("device", "torch_threads", "versions")
+        if environment.get(name) != now[name]
+    ]:
+        screen.messages().print(
+            "This is not the machine or the software that the run was begun with; what is still to be done "
+            f"may differ in the last digits:\n{list_some(changed)}"
+        )
+    write_json(output / ENVIRONMENT, {**environment, "resumed": [*environment.get("resumed", []), now]})
 
 
 def _draw(output: Path, dataset: ESC50Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -12,19 +13,11 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .epoch_sums import RECENT_STEPS, EpochSums, TrainResult, sum_type
 from .micro_batches import MicroBatches
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # spectrograms [B, T, mel bins] and labels [B]
 OnBatch = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """Means over an epoch: of the loss and accuracy over clips, of the gradient's 2-norm over steps."""
-
-    loss: float
-    accuracy: float
-    gradient_norm: float
 
 
 @dataclass(frozen=True)
@@ -46,46 +39,68 @@ def train_one_epoch(
     augment: Callable[[Tensor], Tensor] | None = None,
     on_batch: OnBatch | None = None,
     micro_batches: MicroBatches | None = None,
+    sums: EpochSums | None = None,
+    on_nonfinite: Literal["stop", "skip"] = "stop",
 ) -> TrainResult:
     """Train on every batch once; the schedule steps after every optimiser step.
 
-    Sums stay on the device until the epoch's end, so no step waits for the host.
+    A step whose loss or gradient is not finite changes neither weights nor BatchNorm's statistics.
 
     Args:
         model: [B, T, mel bins] -> logits [B, classes], on the accelerator's device.
-        batches: Spectrograms and labels.
+        batches: Spectrograms and labels; of an epoch that goes on, those that are left.
         optimizer: As `accelerator.prepare` returned it.
         scheduler: Over steps, not epochs.
         accelerator: Gives device and precision.
         augment: Applied to each batch on the device.
-        on_batch: Called after each step, for progress bars.
+        on_batch: Called after each step, for progress bars and for saving.
         micro_batches: How many clips go through the model at once; if not given, whole batches.
+        sums: Of the steps done before, if the epoch goes on; every step is added to it.
+        on_nonfinite: "stop" at a step that is not finite, or "skip" it. A GPU tells the host at the epoch's
+            end, or when `sums.check` asks; the steps between are taken from the last good weights.
 
     Raises:
         UserError: if memory does not hold a single clip.
+        NonFiniteError: as `on_nonfinite` says, or if no step was finite.
     """
     model.train()
     device, micro_batches = accelerator.device, micro_batches or MicroBatches()
+    sums = EpochSums(device) if sums is None else sums
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    sums = torch.zeros(3, dtype=_exact(device), device=device)
-    clips = steps = 0
     for spectrograms, labels in batches:
         x, y = spectrograms.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         if augment:
             x = augment(x)
         attempt = _Gradients(model, x, y, accelerator, optimizer)
-        loss_and_correct = micro_batches.fit(attempt, len(y))
+        found = micro_batches.fit(attempt, len(y))
         accelerator.unscale_gradients(optimizer)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        optimizer.step()
+        finite = found[0].isfinite()
+        if accelerator.scaler is None:  # a scaler expects overflowing gradients and skips them by itself
+            finite &= norm.isfinite()
+        rate = float(scheduler.get_last_lr()[0])
+        attempt.keep_buffers_if(finite)
+        _step_if(finite, optimizer, accelerator)
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)
-        sums += torch.cat((loss_and_correct, norm[None]))
-        clips, steps = clips + len(y), steps + 1
+        sums.add(found, norm, len(y), finite, rate)
+        if on_nonfinite == "stop" and (device.type == "cpu" or sums.unseen == RECENT_STEPS):
+            sums.check()
         if on_batch:
             on_batch()
-    loss_sum, correct, norm_sum = sums.tolist()
-    return TrainResult(loss_sum / clips, correct / clips, norm_sum / steps)
+    if on_nonfinite == "stop":
+        sums.check()
+    return sums.result()
+
+
+def _step_if(finite: Tensor, optimizer: Optimizer, accelerator: Accelerator) -> None:
+    """Take the optimiser's step if `finite`; a fused optimiser looks at that itself, on the device."""
+    if accelerator.scaler is None and optimizer.param_groups[0].get("fused"):
+        inner: Any = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
+        inner.found_inf = finite.logical_not().float()
+        optimizer.step()
+    elif accelerator.scaler is not None or finite:
+        optimizer.step()
 
 
 class _Gradients:
@@ -107,7 +122,7 @@ class _Gradients:
                 buffer.copy_(before)
         self._tried = True
         clips, device = len(self._y), self._y.device
-        found = torch.zeros(2, dtype=_exact(device), device=device)
+        found = torch.zeros(2, dtype=sum_type(device), device=device)
         for x, y in zip(torch.split(self._x, size), torch.split(self._y, size), strict=True):
             with self._accelerator.autocast():
                 logits = self._model(x)
@@ -116,10 +131,10 @@ class _Gradients:
             found += torch.stack((loss.detach() * len(y), (logits.argmax(1) == y).sum()))
         return found
 
-
-def _exact(device: torch.device) -> torch.dtype:
-    """What sums are kept in: float64 where the device has it."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    def keep_buffers_if(self, finite: Tensor) -> None:
+        """Put the buffers back to where they were before the batch unless it was `finite`."""
+        for buffer, before in self._buffers:
+            buffer.copy_(torch.where(finite, buffer, before))
 
 
 @torch.inference_mode()

@@ -8,110 +8,48 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ..config import RunConfig
 from ..data.augment import spec_augment
-from ..data.batches import Batches, place
+from ..data.batches import Batches
 from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
-from ..files import clear_write_errors, write_csv, write_json
-from ..models.ast_with_adapter import ASTWithAdapter, Probe, build_model
-from .engine import EvalResult, OnBatch, compute_in_parts, eval_one_epoch, train_one_epoch
+from ..files import clear_write_errors, list_some, write_csv, write_json
+from ..models.ast_with_adapter import Probe
+from .checkpoint import Cadence, Row, TrainingState
+from .engine import EvalResult, OnBatch, eval_one_epoch, train_one_epoch
 from .environment import versions
-from .micro_batches import MicroBatches
-from .run_folder import METRICS, PREDICTIONS, RESULT, fold_folder
+from .epoch_sums import NonFiniteError
+from .interrupt import Stopped, StopRequest
+from .run_folder import CHECKPOINT, METRICS, PREDICTIONS, RESULT, TIMES, fold_folder
 from .seeding import generator, stream_seed
+from .workplace import Workplace, new_model
 
-Row = dict[str, Any]
-
-
-def new_model(config: RunConfig, dataset: ESC50Dataset, test_fold: int) -> ASTWithAdapter:
-    """The model of a configuration, its weights drawn from the seed's stream for that fold.
-
-    Raises:
-        UserError: if the backbone cannot be loaded or does not fit the configuration.
-    """
-    torch.manual_seed(stream_seed(config.train.seed, "weights", test_fold))
-    model = build_model(
-        num_classes=len(dataset.class_names), max_length=config.spectrogram.max_length, **vars(config.model)
-    )
-    if (bins := model.backbone.config.num_mel_bins) != config.spectrogram.num_mel_bins:
-        raise UserError(
-            f"spectrogram.num_mel_bins is {config.spectrogram.num_mel_bins}, but the backbone "
-            f"{config.model.backbone!r} was trained on {bins}."
-        )
-    return model
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """What all folds share.
-
-    Attributes:
-        accelerator: Device and precision.
-        clips: What goes into the model: spectrograms [clips, T, mel bins], or `ASTWithAdapter.summary` of
-            them, [clips, d].
-        labels: [clips].
-        micro_batches: How many clips go through the model at once.
-    """
-
-    accelerator: Accelerator
-    clips: Tensor
-    labels: Tensor
-    micro_batches: MicroBatches
-
-
-def set_up(
-    config: RunConfig,
-    dataset: ESC50Dataset,
-    model: ASTWithAdapter,
-    accelerator: Accelerator,
-    micro_batches: MicroBatches,
-    on_batch: Callable[[int], None],
-) -> Workplace:
-    """Put the clips where training wants them.
-
-    If nothing before the final LayerNorm trains and nothing is augmented, every epoch of every fold would
-    compute the same features: they are computed here, once.
-
-    Args:
-        config: Of the run.
-        dataset: All clips.
-        model: One of the run's models, just built.
-        accelerator: Device and precision.
-        micro_batches: How many clips go through the model at once.
-        on_batch: Called with the number of batches to come before each batch of features; for progress bars.
-    """
-    clips, labels = dataset.tensors()
-    if model.fixed_features and not (config.augment.frequency_mask or config.augment.time_mask):
-        batches = Batches(clips, labels, range(len(clips)), config.train.batch_size, accelerator.device)
-        model.to(accelerator.device)
-        summaries = []
-        for x, _ in batches:
-            on_batch(len(batches))
-            summaries.append(compute_in_parts(model.summary, x, accelerator, micro_batches))
-        clips = torch.cat(summaries)
-    device = accelerator.device
-    return Workplace(accelerator, place(clips, device), place(labels, device), micro_batches)
+T = TypeVar("T")
 
 
 class FoldRun:
     """Model, batches, optimiser and schedule of one fold; `run` does everything and writes its folder.
 
+    If the folder holds a checkpoint, `run` goes on from there.
+
     Attributes:
-        batches: How many batches `run` will go through, training, validation and test.
+        batches: How many batches there are in all, training, validation and test.
+        batches_done: How many of them an earlier process did.
+
+    Raises:
+        UserError: if there is a checkpoint that cannot be gone on from.
     """
 
     def __init__(
@@ -146,86 +84,176 @@ class FoldRun:
             weight_decay=train.weight_decay,
             fused=device.type == "cuda",  # one kernel for all parameters
         )
-        self._scheduler = CosineAnnealingLR(optimizer, T_max=train.epochs * len(self._train_batches))
-        self._optimizer = self._accelerator.prepare(optimizer)
+        scheduler = CosineAnnealingLR(optimizer, T_max=train.epochs * len(self._train_batches))
+        self._state = TrainingState(
+            self._model, self._accelerator.prepare(optimizer), scheduler, self._accelerator
+        )
+        self._checkpoint = self._folder / CHECKPOINT
+        if self._checkpoint.is_file():
+            self._state.load(self._checkpoint)
+            self._micro_batches.size = self._state.micro_batch_size
         every_epoch = len(self._train_batches) + len(self._validation_batches)
         self.batches = train.epochs * every_epoch + 2 * len(self._test_batches)
+        self.batches_done = (self._state.epoch - 1) * every_epoch + self._state.sums.steps
 
-    def run(self, on_batch: OnBatch, on_epoch: Callable[[Row], None]) -> dict[str, Any]:
+    def run(self, on_batch: OnBatch, on_epoch: Callable[[Row], None], stop: StopRequest) -> dict[str, Any]:
         """Train, keep the last and the best epoch as adapter folders, test both.
 
         Args:
             on_batch: Called after every batch.
             on_epoch: Called after every epoch with its row of the metrics table.
+            stop: Looked at after every batch.
 
         Returns:
             What also lies in result.json.
+
+        Raises:
+            Stopped: if `stop` asks for it, with the state saved.
+            UserError: if training diverges or the operating system refuses a file.
         """
-        start = time.perf_counter()
-        rows: list[Row] = []
-        best: Row = {}
-        best_state: dict[str, Tensor] = {}
-        for epoch in range(1, self._config.train.epochs + 1):
-            rows.append(row := self._run_epoch(epoch, on_batch))
-            write_csv(self._folder / METRICS, rows)
-            if not best or _goodness(row) > _goodness(best):
-                best = row
-                best_state = {name: t.detach().clone() for name, t in self._model.trained_state().items()}
+        state, start = self._state, time.perf_counter()
+        begun = start - state.seconds
+        cadence = Cadence(self._config.train.checkpoint_steps)
+
+        def save() -> None:
+            state.seconds = time.perf_counter() - begun
+            state.micro_batch_size = self._micro_batches.size
+            cadence.save(state, self._checkpoint)
+
+        def on_training_batch() -> None:
+            on_batch()
+            if stop.signal is not None or cadence.due(state.sums.steps):
+                self._refuse_nonfinite(state.sums.check)
+                save()
+            self._stop_if(stop)
+
+        def on_validation_batch() -> None:
+            on_batch()
+            if stop.signal is not None:
+                save()
+            self._stop_if(stop)
+
+        def on_test_batch() -> None:
+            on_batch()
+            self._stop_if(stop)
+
+        while state.epoch <= self._config.train.epochs:
+            row, times = self._run_epoch(on_training_batch, on_validation_batch)
+            state.finish_epoch(row, times, is_best=not state.best or _goodness(row) > _goodness(state.best))
+            write_csv(self._folder / METRICS, state.rows)
+            write_csv(self._folder / TIMES, state.times)
+            save()
             on_epoch(row)
-        last_test, last = self._test_and_save("last", rows[-1], on_batch)
-        self._model.load_trained_state(best_state)
-        best_test, best = self._test_and_save("best", best, on_batch)
+        last_test, last = self._test_and_save("last", state.rows[-1], on_test_batch)
+        self._model.load_trained_state(state.best_state)
+        best_test, best = self._test_and_save("best", state.best, on_test_batch)
         self._write_predictions({"last": last_test, "best": best_test})
         result = {
             **dataclasses.asdict(self._split),
             "clips": {part: len(indices) for part, indices in self._indices.items()},
             "last": last,
             "best": best,
-            "seconds": round(time.perf_counter() - start, 2),
+            "seconds": round(time.perf_counter() - begun, 2),
         }
-        write_json(self._folder / RESULT, result)
         if self._config.train.tensorboard:
-            _write_tensorboard(self._folder, rows)
+            _write_tensorboard(self._folder, state.rows, state.times)
+        write_json(self._folder / RESULT, result)  # the last file: with it the fold is finished
+        with clear_write_errors(self._checkpoint):
+            self._checkpoint.unlink(missing_ok=True)
         return result
 
-    def _run_epoch(self, epoch: int, on_batch: OnBatch) -> Row:
-        """Train and validate once."""
-        seed, device = self._config.train.seed, self._accelerator.device
-        address = self._split.test, epoch
-        torch.manual_seed(stream_seed(seed, "dropout", *address))
-        draws = generator(device, seed, "augmentation", *address)
-        augment = partial(spec_augment, config=self._config.augment, generator=draws)
-        rate, start = self._scheduler.get_last_lr()[0], time.perf_counter()
-        train = train_one_epoch(
-            self._network,
-            self._train_batches.shuffled(generator("cpu", seed, "order", *address)),
-            self._optimizer,
-            self._scheduler,
-            self._accelerator,
-            augment=None if self._has_summaries else augment,
-            on_batch=on_batch,
-            micro_batches=self._micro_batches,
+    def _run_epoch(self, on_training_batch: OnBatch, on_validation_batch: OnBatch) -> tuple[Row, Row]:
+        """Train and validate once, or what is left of it: the epoch's figures and times."""
+        state, config = self._state, self._config
+        seed, address = config.train.seed, (self._split.test, state.epoch)
+        if not state.sums.steps:
+            torch.manual_seed(stream_seed(seed, "dropout", *address))
+            state.draws.manual_seed(stream_seed(seed, "augmentation", *address))
+            state.learning_rate = float(state.scheduler.get_last_lr()[0])
+        augment = partial(spec_augment, config=config.augment, generator=state.draws)
+        start = time.perf_counter() - state.epoch_seconds
+
+        def on_batch() -> None:
+            state.epoch_seconds = time.perf_counter() - start
+            on_training_batch()
+
+        train = self._refuse_nonfinite(
+            lambda: train_one_epoch(
+                self._network,
+                self._shuffled().after(state.sums.steps),
+                state.optimizer,
+                state.scheduler,
+                self._accelerator,
+                augment=None if self._has_summaries else augment,
+                on_batch=on_batch,
+                micro_batches=self._micro_batches,
+                sums=state.sums,
+                on_nonfinite=config.train.on_nonfinite,
+            )
         )
-        seconds = time.perf_counter() - start
-        validation = self._evaluate(self._validation_batches, on_batch)
-        for name, loss in (("training", train.loss), ("validation", validation.loss)):
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"Training diverged: the {name} loss of fold {self._split.test} is {loss} in epoch "
-                    f"{epoch}. A smaller --train.learning_rate than {self._config.train.learning_rate} "
-                    "may help."
-                )
-        return {
-            "epoch": epoch,
+        validation = self._evaluate(self._validation_batches, on_validation_batch)
+        if not math.isfinite(validation.loss):
+            raise UserError(
+                f"Training diverged: the validation loss of fold {self._split.test} is {validation.loss} in "
+                f"epoch {state.epoch}. A smaller --train.learning_rate than {config.train.learning_rate} "
+                "may help."
+            )
+        row = {
+            "epoch": state.epoch,
             "train_loss": train.loss,
             "train_accuracy": train.accuracy,
             "validation_loss": validation.loss,
             "validation_accuracy": validation.accuracy,
-            "learning_rate": rate,
+            "learning_rate": state.learning_rate,
             "gradient_norm": train.gradient_norm,
-            "seconds": round(seconds, 3),
-            "clips_per_second": round(len(self._indices["train"]) / seconds, 2),
+            "skipped_steps": train.skipped_steps,
         }
+        seconds = max(state.epoch_seconds, 1e-9)
+        speed = round(len(self._indices["train"]) / seconds, 2)
+        return row, {"epoch": state.epoch, "seconds": round(seconds, 3), "clips_per_second": speed}
+
+    def _shuffled(self) -> Batches:
+        """The training batches in the order of the epoch in progress."""
+        seed, address = self._config.train.seed, (self._split.test, self._state.epoch)
+        return self._train_batches.shuffled(generator("cpu", seed, "order", *address))
+
+    def _refuse_nonfinite(self, work: Callable[[], T]) -> T:
+        """What `work` returns; a step that was not finite becomes a message about all that led to it."""
+        try:
+            return work()
+        except NonFiniteError as error:
+            raise UserError(self._nonfinite_message(error)) from error
+
+    def _nonfinite_message(self, error: NonFiniteError) -> str:
+        train, step = self._config.train, error.step
+        batch = self._shuffled().indices[(step - 1) * train.batch_size : step * train.batch_size]
+        clips = list_some((self._dataset.clips[i].path.name for i in batch.tolist()), most=train.batch_size)
+        kept = (
+            f"The weights from before are kept in {self._checkpoint}.\n" if self._checkpoint.is_file() else ""
+        )
+        return (
+            f"Training diverged: the {error.what} of fold {self._split.test} is {error.value} in epoch "
+            f"{self._state.epoch}, step {step} of {len(self._train_batches)}. A smaller "
+            f"--train.learning_rate than {train.learning_rate} may help, in another --output; "
+            "--train.on_nonfinite skip leaves such steps out and goes on with this run.\n"
+            f"{kept}The last steps:\n{list_some(error.last_steps())}\nThe clips of the batch:\n{clips}"
+        )
+
+    def _stop_if(self, stop: StopRequest) -> None:
+        if stop.signal is None:
+            return
+        state, name = self._state, signal.Signals(stop.signal).name
+        done = state.epoch > self._config.train.epochs
+        where = (
+            "its test"
+            if done
+            else f"epoch {state.epoch}, step {state.sums.steps} of {len(self._train_batches)}"
+        )
+        raise Stopped(
+            stop.signal,
+            f"{name} in fold {self._split.test}, {where}; everything is saved. The same command goes on from "
+            f"there, or: petl-ast train --resume {self._config.output}",
+        )
 
     def _evaluate(self, batches: Batches, on_batch: OnBatch) -> EvalResult:
         return eval_one_epoch(self._network, batches, self._accelerator, on_batch, self._micro_batches)
@@ -262,10 +290,10 @@ def _goodness(row: Row) -> tuple[float, float]:
     return row["validation_accuracy"], -row["validation_loss"]
 
 
-def _write_tensorboard(folder: Path, rows: Sequence[Row]) -> None:
+def _write_tensorboard(folder: Path, rows: Sequence[Row], times: Sequence[Row]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     with clear_write_errors(folder), SummaryWriter(str(folder / "tensorboard")) as writer:
-        for row in rows:
+        for row in (*rows, *times):
             for name, value in row.items():
                 writer.add_scalar(name, value, row["epoch"])

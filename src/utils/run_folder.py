@@ -1,7 +1,8 @@
 """What lies where in the folder of a run, and how to read it back.
 
 config.yaml  environment.json  summary.json  summary.csv  plots/
-fold_N/      metrics.csv  predictions.csv  result.json  last/  best/   (N is the fold tested on)
+fold_N/      metrics.csv  times.csv  predictions.csv  result.json  last/  best/   (N is the fold tested on)
+             checkpoint.safetensors while the fold is not finished
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ CONFIG, ENVIRONMENT, SUMMARY_JSON, SUMMARY_CSV = (
     "summary.json",
     "summary.csv",
 )
-METRICS, PREDICTIONS, RESULT = "metrics.csv", "predictions.csv", "result.json"
+METRICS, TIMES, PREDICTIONS, RESULT = "metrics.csv", "times.csv", "predictions.csv", "result.json"
+CHECKPOINT, LOCK = "checkpoint.safetensors", ".lock"
 PLOTS = "plots"
 
 

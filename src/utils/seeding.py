@@ -15,7 +15,9 @@ STREAMS = ("weights", "order", "augmentation", "dropout")
 
 def stream_seed(seed: int, stream: str, *address: int) -> int:
     """The seed of one random stream: `seed` of the run, the stream's name, then fold, epoch, ..."""
-    sequence = np.random.SeedSequence([seed, STREAMS.index(stream), *address])
+    # A zero at the end would say nothing (NumPy pads with zeros), so each is written in another way.
+    places = [place or 2**32 for place in address]
+    sequence = np.random.SeedSequence([seed, STREAMS.index(stream), *places])
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # torch takes 63 bits
 
 

@@ -1,0 +1,143 @@
+"""Which run to go on with, and whether it is the same one still."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..config import RunConfig, load_run_config, to_yaml
+from ..data.esc50_dataset import ESC50Dataset
+from ..errors import UserError
+from ..files import clear_write_errors, list_some, read_json
+from .run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, RESULT, fold_folder
+
+# What may be another than when the run was started: where things lie, and what no number depends on.
+FREE = (
+    "output",
+    "data.root",
+    "data.cache",
+    "model.backbone",
+    "train.checkpoint_steps",
+    "train.on_nonfinite",
+    "train.tensorboard",
+)
+
+
+def with_resumed_output(config: RunConfig) -> RunConfig:
+    """The configuration with the folder that `resume` names as its output, if it names one.
+
+    Raises:
+        UserError: if there is no run in that folder, or the run shall be replaced too.
+    """
+    if isinstance(config.resume, bool) or config.resume == "auto":
+        return config
+    if not (Path(config.resume) / CONFIG).is_file():
+        raise UserError(
+            f"resume is {config.resume!r}, but there is no run in that folder ({CONFIG} is missing). "
+            "Give the folder of a run, auto or false."
+        )
+    if config.overwrite:
+        raise UserError("--resume goes on with a run, --overwrite replaces it: give one of them.")
+    return dataclasses.replace(config, output=config.resume)
+
+
+def goes_on(config: RunConfig) -> bool:
+    """Whether to go on with the run in the output folder; if not, the folder is free for a new one.
+
+    Raises:
+        UserError: if the folder holds other things, or a run that may be neither replaced nor gone on with.
+    """
+    output = Path(config.output)
+    with clear_write_errors(output):
+        if all(path.name.startswith(".") for path in output.iterdir()):  # the lock, and what a kill left
+            return False
+    if not (output / CONFIG).is_file():
+        raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
+    begun = [path for name in (RESULT, CHECKPOINT) for path in output.glob(f"fold_*/{name}")]
+    if config.overwrite or not begun:  # one without a saved step has nothing to lose
+        return False
+    if config.resume is False:
+        raise UserError(
+            f"{output} already holds a run. Choose another folder with --output, go on with that run with "
+            "--resume auto, or replace it with --overwrite true."
+        )
+    if differences := _differences(load_run_config(output / CONFIG), config):
+        raise UserError(
+            f"{output} already holds a run with another configuration:\n{list_some(differences, most=50)}\n"
+            f"Go on with that run by: petl-ast train --resume {output}\n"
+            "Or choose another folder with --output, or replace the run with --overwrite true."
+        )
+    return True
+
+
+def finished_folds(config: RunConfig, folds: list[int]) -> dict[int, dict[str, Any]]:
+    """The results of those folds that are finished, by the fold tested on.
+
+    Raises:
+        UserError: if one cannot be read.
+    """
+    results = {}
+    for fold in folds:
+        folder = fold_folder(Path(config.output), fold)
+        if (path := folder / RESULT).is_file():
+            results[fold] = read_json(path)
+            if not isinstance(results[fold], dict) or results[fold].get("test") != fold:
+                raise UserError(f"{path} is not what a run writes. Delete it to train that fold again.")
+    return results
+
+
+def check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str) -> None:
+    """See that clips and backbone are those that the run in the output folder was begun with.
+
+    Raises:
+        UserError: naming what has changed.
+    """
+    path = Path(config.output) / ENVIRONMENT
+    environment = read_json(path)
+    known = environment.get("material") if isinstance(environment, dict) else None
+    now = material(dataset, backbone)
+    changed = [
+        name for name, checksum in now.items() if not isinstance(known, dict) or known.get(name) != checksum
+    ]
+    if changed:
+        raise UserError(
+            f"{config.output} was begun with other {' and '.join(changed)} than there are now (checksums in "
+            f"{path}). Restore them, choose another folder with --output, or replace the run with "
+            "--overwrite true."
+        )
+
+
+def material(dataset: ESC50Dataset, backbone: str) -> dict[str, str]:
+    """Checksums of what a run is made from: clips (names, folds, classes, sizes of files) and backbone."""
+    digest = hashlib.sha256()
+    for clip in dataset.clips:
+        size = clip.path.stat().st_size
+        digest.update(
+            f"{clip.path.name}\0{clip.fold}\0{clip.category}\0{clip.label}\0{size}\n".encode(
+                errors="surrogateescape"
+            )
+        )
+    return {"clips": digest.hexdigest()[:16], "backbone": backbone}
+
+
+def _differences(there: RunConfig, here: RunConfig) -> list[str]:
+    before, now = (_flat(yaml.safe_load(to_yaml(config))) for config in (there, here))
+    return [
+        f"{name}: {before.get(name, 'not given')} there, {now.get(name, 'not given')} here"
+        for name in sorted(before.keys() | now.keys())
+        if name not in FREE and before.get(name) != now.get(name)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
