@@ -174,7 +174,8 @@ def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 def summary_table(summary: dict[str, Any], title: str) -> Table:
     """The summary for the screen; "last epoch" is the paper's way."""
-    table = Table("tested on fold", title=title)
+    left = ", ".join(map(str, summary["unfinished"]))
+    table = Table("tested on fold", title=title, caption=f"not finished: fold {left}" if left else None)
     for heading in ("clips", "last epoch", "best epoch", "best is epoch", "seconds"):
         table.add_column(heading, justify="right")
     for r in summary["folds"]:

@@ -95,12 +95,13 @@ def train_one_epoch(
 
 def _step_if(finite: Tensor, optimizer: Optimizer, accelerator: Accelerator) -> None:
     """Take the optimiser's step if `finite`; a fused optimiser looks at that itself, on the device."""
-    if accelerator.scaler is None and optimizer.param_groups[0].get("fused"):
-        inner: Any = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
-        inner.found_inf = finite.logical_not().float()
-        optimizer.step()
-    elif accelerator.scaler is not None or finite:
-        optimizer.step()
+    if accelerator.scaler is None:
+        if optimizer.param_groups[0].get("fused"):
+            inner: Any = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
+            inner.found_inf = finite.logical_not().float()
+        elif not finite:
+            optimizer.zero_grad(set_to_none=True)  # a step without gradients changes nothing
+    optimizer.step()
 
 
 class _Gradients:

@@ -123,7 +123,8 @@ class FoldRun:
         def on_training_batch() -> None:
             on_batch()
             if stop.signal is not None or cadence.due(state.sums.steps):
-                self._refuse_nonfinite(state.sums.check)
+                if self._config.train.on_nonfinite == "stop":  # a GPU has not told yet
+                    self._refuse_nonfinite(state.sums.check)
                 save()
             self._stop_if(stop)
 

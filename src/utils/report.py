@@ -43,6 +43,8 @@ def results_table(run: Run) -> str:
         for r in run.summary["folds"]
     ]
     last, best = run.summary["last"], run.summary["best"]
+    left = ", ".join(map(str, run.summary.get("unfinished", [])))
+    unfinished = f" Not finished: fold {left} is missing." if left else ""
     lines = [f"Mean & & {_percent(last['mean'])} & {_percent(best['mean'])} & \\\\"]
     if last["standard_deviation"] is not None:
         deviations = (_percent(kind["standard_deviation"]) for kind in (last, best))
@@ -54,7 +56,8 @@ def results_table(run: Run) -> str:
         "Fold tested & Clips & Last epoch (\\%) & Best epoch (\\%) & Best epoch's number \\\\",
         [*folds, "\\midrule", *lines],
         f"Test accuracy in cross-validation, run \\texttt{{{escape(run.folder.name)}}}. "
-        "The last epoch is the paper's way; the best is the one with the highest validation accuracy.",
+        "The last epoch is the paper's way; the best is the one with the highest validation accuracy."
+        f"{unfinished}",
         "tab:results",
     )
 

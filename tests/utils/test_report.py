@@ -57,6 +57,13 @@ def test_one_fold_has_a_mean_and_no_deviation(finished_run: Path) -> None:
     assert rows[1][2:4] == ["25.00", "25.00"]
 
 
+def test_an_unfinished_run_says_so(finished_run: Path) -> None:
+    run = read_run(finished_run)
+    assert "Not finished" not in results_table(run)
+    half = dataclasses.replace(run, summary={**run.summary, "unfinished": [4, 5]})
+    assert "Not finished: fold 4, 5 is missing." in results_table(half)
+
+
 def test_the_setup_is_the_runs(finished_run: Path) -> None:
     config = yaml.safe_load((finished_run / "config.yaml").read_text())
     setup = dict(cells(setup_table(read_run(finished_run))))

@@ -1,0 +1,70 @@
+"""A small cross-validation, killed again and again at random moments, against the same one left in peace."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reliability.processes import PATIENCE, corrupt_files, finish, start, what_a_run_left, what_differs
+
+
+@dataclass
+class Kills:
+    """What came of it.
+
+    Attributes:
+        kills: Processes that were killed while they ran.
+        runs: Cross-validations that came to their end, each compared with the one left in peace.
+        different: Files that were not the same, by run.
+        corrupt: Files that could not be read after a kill.
+        failures: What processes said that ended by themselves, and not well.
+    """
+
+    kills: int = 0
+    runs: int = 0
+    different: list[str] = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def kill_again_and_again(folder: Path, options: list[str], kills: int, seed: int, longest: float) -> Kills:
+    """Kill runs with SIGKILL at random moments until so many processes have died, and finish the last one.
+
+    Args:
+        folder: For the runs; each has an output and a cache of its own in it.
+        options: Of `petl-ast train`, but for output and cache.
+        kills: How many at the least.
+        seed: Of the moments.
+        longest: Seconds that a process lives at the most; kills are spread evenly over them.
+    """
+    rng, found, log = random.Random(seed), Kills(), folder / "log"
+
+    def arguments(name: str) -> list[str]:
+        return ["train", *options, f"--output={folder / name}", f"--data.cache={folder / name}_cache"]
+
+    finish(arguments("undisturbed"), log)
+    expected = what_a_run_left(folder / "undisturbed")
+    while found.kills < kills:
+        output = folder / f"run_{found.runs}"
+        code = None
+        while code is None:
+            process = start(arguments(output.name), log)
+            process.join(rng.uniform(0, longest) if found.kills < kills else PATIENCE)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+            code = process.exitcode
+            if code == -signal.SIGKILL:
+                found.kills, code = found.kills + 1, None
+            found.corrupt += corrupt_files(output)
+        if code != 0:
+            found.failures.append(f"exit code {code}: {log.read_text()[-2000:]}")
+            break
+        found.runs += 1
+        found.different += what_differs(expected, output)
+        shutil.rmtree(output)
+        shutil.rmtree(f"{output}_cache")
+    return found
