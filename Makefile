@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test lint bench report zip clean
+.PHONY: help install demo test lint bench soak report zip clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,10 @@ bench: $(READY)  ## time and memory of the full-size model's steps; results in o
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
+
+soak: $(READY)  ## kills, refused writes and damaged files at length (an hour); results in outputs/soak
+	$(BIN)/python tests/soak.py --kills 200
+	$(BIN)/python -m tests.fuzz.driver --inputs 10000
 
 report: $(READY)  ## fill the LaTeX report from RUN (default: the demo)
 	$(BIN)/petl-ast report $(or $(RUN),outputs/demo)
