@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -244,16 +245,13 @@ class FoldRun:
         if stop.signal is None:
             return
         state, name = self._state, signal.Signals(stop.signal).name
-        done = state.epoch > self._config.train.epochs
-        where = (
-            "its test"
-            if done
-            else f"epoch {state.epoch}, step {state.sums.steps} of {len(self._train_batches)}"
-        )
+        where = f"epoch {state.epoch}, step {state.sums.steps} of {len(self._train_batches)}"
+        if state.epoch > self._config.train.epochs:
+            where = "its test"
         raise Stopped(
             stop.signal,
-            f"{name} in fold {self._split.test}, {where}; everything is saved. The same command goes on from "
-            f"there, or: petl-ast train --resume {self._config.output}",
+            f"{name} in fold {self._split.test}, {where}; everything is saved. "
+            f"To go on: petl-ast train --resume {shlex.quote(self._config.output)}",
         )
 
     def _evaluate(self, batches: Batches, on_batch: OnBatch) -> EvalResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def goes_on(config: RunConfig) -> bool:
     if differences := _differences(load_run_config(output / CONFIG), config):
         raise UserError(
             f"{output} already holds a run with another configuration:\n{list_some(differences, most=50)}\n"
-            f"Go on with that run by: petl-ast train --resume {output}\n"
+            f"Go on with that run by: petl-ast train --resume {shlex.quote(str(output))}\n"
             "Or choose another folder with --output, or replace the run with --overwrite true."
         )
     return True
