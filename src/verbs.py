@@ -13,6 +13,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from .config import RunConfig
+from .imports import quick_imports
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -49,8 +50,9 @@ def _train(options: Namespace) -> int:
         petl-ast train --config configs/esc50_conformer.yaml --train.epochs 2 --data.folds "[1,2]"
     The run's folder then holds the adapters, the figures per epoch, the summary and pictures.
     """
-    from .utils import console as screen
-    from .utils.cross_validation import cross_validate, summary_table
+    with quick_imports():
+        from .utils import console as screen
+        from .utils.cross_validation import cross_validate, summary_table
 
     config = _run_config(options)
     summary = cross_validate(config)
@@ -76,8 +78,9 @@ def _evaluate(options: Namespace) -> int:
 
     petl-ast evaluate outputs/demo/fold_1/last
     """
-    from .utils import console as screen
-    from .utils.evaluation import confusion_text, evaluate, report_table
+    with quick_imports():
+        from .utils import console as screen
+        from .utils.evaluation import confusion_text, evaluate, report_table
 
     result = evaluate(
         Path(options.adapter),
@@ -120,10 +123,11 @@ def _predict(options: Namespace) -> int:
     petl-ast predict outputs/demo/fold_1/last recording.wav folder/ --top_k 3
     A file that cannot be read is told and left out; the exit code is then 2.
     """
-    from rich.table import Table
+    with quick_imports():
+        from rich.table import Table
 
-    from .utils import console as screen
-    from .utils.prediction import predict
+        from .utils import console as screen
+        from .utils.prediction import predict
 
     table = Table()
     for heading in ("clip", "class", "probability", "next"):
@@ -163,7 +167,8 @@ def _report(options: Namespace) -> int:
 
     petl-ast report outputs/demo
     """
-    from .utils.report import write_report
+    with quick_imports():
+        from .utils.report import write_report
 
     for path in write_report(Path(options.run), Path(options.output)):
         print(path)
@@ -183,10 +188,11 @@ def _samples(options: Namespace) -> int:
     They come from training and validation folds of the first fold in data.folds (by default the last fold is
     tested).
     """
-    from .data.esc50_dataset import ESC50Dataset
-    from .utils import console as screen
-    from .utils.cross_validation import load_with_progress
-    from .utils.samples import copy_samples
+    with quick_imports():
+        from .data.esc50_dataset import ESC50Dataset
+        from .utils import console as screen
+        from .utils.cross_validation import load_with_progress
+        from .utils.samples import copy_samples
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
     config = _run_config(options)
@@ -212,8 +218,9 @@ def _params(options: Namespace) -> int:
     petl-ast params --all_methods
     Weights are not needed and not loaded.
     """
-    from .utils import console as screen
-    from .utils.parameters import count_parameters, parameter_table
+    with quick_imports():
+        from .utils import console as screen
+        from .utils.parameters import count_parameters, parameter_table
 
     num_classes, as_json, every = (options.pop(name) for name in ("num_classes", "json", "all_methods"))
     config = _run_config(options)
@@ -236,7 +243,8 @@ def _synthetic(options: Namespace) -> int:
 
     petl-ast synthetic data/synthetic
     """
-    from .utils.demo import make_demo_data
+    with quick_imports():
+        from .utils.demo import make_demo_data
 
     for path in make_demo_data(Path(options.folder), options.clips_per_class, options.seed):
         print(path)
@@ -271,7 +279,8 @@ def _import_reference(options: Namespace) -> int:
     The file is read without running any code from it. Its tensors must fit the method, its options and the
     backbone of the configuration, to the last name.
     """
-    from .utils.reference_import import import_reference
+    with quick_imports():
+        from .utils.reference_import import import_reference
 
     file, adapter, labels = (options.pop(name) for name in ("file", "adapter", "labels"))
     import_reference(Path(file), Path(adapter), _run_config(options), labels)
