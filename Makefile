@@ -34,10 +34,14 @@ lint: $(READY)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## time and memory of the full-size model's steps; results in outputs/benchmarks
+bench: $(READY)  ## time and memory: steps, start, data, prediction, whole runs; results in outputs/benchmarks
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.predict
+	$(BIN)/python -m benchmarks.cv
 
 soak: $(READY)  ## kills, refused writes and damaged files at length (an hour); results in outputs/soak
 	$(BIN)/python tests/soak.py --kills 200

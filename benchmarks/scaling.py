@@ -5,6 +5,7 @@ python -m benchmarks.scaling
 
 from __future__ import annotations
 
+import argparse
 import json
 
 from benchmarks.common import in_new_process, keep, spread, table
@@ -34,10 +35,17 @@ VARIATIONS: dict[str, list[list[str]]] = {
 
 def main() -> None:
     """One process a variation; print the table, keep the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--vary", nargs="+", choices=list(VARIATIONS), default=list(VARIATIONS))
+    options = parser.parse_args()
     rows, results = [], []
-    for name, variations in VARIATIONS.items():
+    for name in options.vary:
+        variations = VARIATIONS[name]
         for arguments in ([], *variations) if not results else variations:
-            words = ["--batch", str(BATCH), "--steps", "3", *arguments]
+            words = ["--batch", str(BATCH), "--steps", str(options.steps), *arguments]
             measured = in_new_process("benchmarks.step", "ours", *words)
             training, evaluation = spread(measured["training"]), spread(measured["evaluation"])
             what = " ".join(arguments).replace("--", "") or f"500 frames, batch {BATCH}, 12 layers, adapter"

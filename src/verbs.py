@@ -13,6 +13,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from .config import RunConfig
+from .imports import quick_imports
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -49,8 +50,9 @@ def _train(options: Namespace) -> int:
         petl-ast train --config configs/esc50_conformer.yaml --train.epochs 2 --data.folds "[1,2]"
     The run's folder then holds the adapters, the figures per epoch, the summary and pictures.
     """
-    from .utils import console as screen
-    from .utils.cross_validation import cross_validate, summary_table
+    with quick_imports():
+        from .utils import console as screen
+        from .utils.cross_validation import cross_validate, summary_table
 
     config = _run_config(options)
     summary = cross_validate(config)
@@ -76,8 +78,9 @@ def _evaluate(options: Namespace) -> int:
 
     petl-ast evaluate outputs/demo/fold_1/last
     """
-    from .utils import console as screen
-    from .utils.evaluation import confusion_text, evaluate, report_table
+    with quick_imports():
+        from .utils import console as screen
+        from .utils.evaluation import confusion_text, evaluate, report_table
 
     result = evaluate(
         Path(options.adapter),
@@ -120,10 +123,11 @@ def _predict(options: Namespace) -> int:
     petl-ast predict outputs/demo/fold_1/last recording.wav folder/ --top_k 3
     A file that cannot be read is told and left out; the exit code is then 2.
     """
-    from rich.table import Table
+    with quick_imports():
+        from rich.table import Table
 
-    from .utils import console as screen
-    from .utils.prediction import predict
+        from .utils import console as screen
+        from .utils.prediction import predict
 
     table = Table()
     for heading in ("clip", "class", "probability", "next"):
@@ -163,7 +167,8 @@ def _report(options: Namespace) -> int:
 
     petl-ast report outputs/demo
     """
-    from .utils.report import write_report
+    with quick_imports():
+        from .utils.report import write_report
 
     for path in write_report(Path(options.run), Path(options.output)):
         print(path)
@@ -183,10 +188,11 @@ def _samples(options: Namespace) -> int:
     They come from training and validation folds of the first fold in data.folds (by default the last fold is
     tested).
     """
-    from .data.esc50_dataset import ESC50Dataset
-    from .utils import console as screen
-    from .utils.cross_validation import load_with_progress
-    from .utils.samples import copy_samples
+    with quick_imports():
+        from .data.esc50_dataset import ESC50Dataset
+        from .utils import console as screen
+        from .utils.cross_validation import load_with_progress
+        from .utils.samples import copy_samples
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
     config = _run_config(options)
@@ -201,6 +207,9 @@ def _samples(options: Namespace) -> int:
 def _params_options(parser: ArgumentParser) -> None:
     _train_options(parser)
     parser.add_argument("--all_methods", action="store_true", help="Every method with its default options.")
+    parser.add_argument(
+        "--cost", action="store_true", help="Operations, memory and predicted time of a run instead."
+    )
     parser.add_argument("--num_classes", type=int, default=50, help="Classes that the head tells apart.")
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
 
@@ -210,18 +219,32 @@ def _params(options: Namespace) -> int:
 
     petl-ast params --config configs/esc50_conformer.yaml
     petl-ast params --all_methods
+    petl-ast params --cost              what a step costs, how long a run takes here and on some GPUs
     Weights are not needed and not loaded.
     """
-    from .utils import console as screen
-    from .utils.parameters import count_parameters, parameter_table
+    with quick_imports():
+        from .utils import console as screen
+        from .utils.estimate import estimate, plain, tables
+        from .utils.parameters import count_parameters, parameter_table
 
-    num_classes, as_json, every = (options.pop(name) for name in ("num_classes", "json", "all_methods"))
-    config = _run_config(options)
+    num_classes, as_json, every, cost = (
+        options.pop(name) for name in ("num_classes", "json", "all_methods", "cost")
+    )
+    config, console = _run_config(options), screen.output()
+    title = f"{config.model.backbone}, {num_classes} classes"
+    if cost:
+        found = estimate(config, num_classes, every)
+        if as_json:
+            print(json.dumps(plain(found)))
+        else:
+            console.print(*tables(found, f"{title}, {config.spectrogram.max_length} frames"), sep="\n")
+            console.print(found.assumptions)
+        return 0
     counts = count_parameters(config, num_classes, every)
     if as_json:
         print(json.dumps(counts if every else counts[config.model.method]))
     else:
-        screen.output().print(parameter_table(counts, f"{config.model.backbone}, {num_classes} classes"))
+        console.print(parameter_table(counts, title))
     return 0
 
 
@@ -236,7 +259,8 @@ def _synthetic(options: Namespace) -> int:
 
     petl-ast synthetic data/synthetic
     """
-    from .utils.demo import make_demo_data
+    with quick_imports():
+        from .utils.demo import make_demo_data
 
     for path in make_demo_data(Path(options.folder), options.clips_per_class, options.seed):
         print(path)
@@ -271,7 +295,8 @@ def _import_reference(options: Namespace) -> int:
     The file is read without running any code from it. Its tensors must fit the method, its options and the
     backbone of the configuration, to the last name.
     """
-    from .utils.reference_import import import_reference
+    with quick_imports():
+        from .utils.reference_import import import_reference
 
     file, adapter, labels = (options.pop(name) for name in ("file", "adapter", "labels"))
     import_reference(Path(file), Path(adapter), _run_config(options), labels)

@@ -53,7 +53,7 @@ VERBS = {
     "predict": ["adapter", "paths", "--top_k", "--json", "--backbone", "--device", "--batch_size"],
     "report": ["run", "--output"],
     "samples": [*RUN_OPTIONS, "--folder", "--per_class"],
-    "params": [*RUN_OPTIONS, "--all_methods", "--num_classes", "--json"],
+    "params": [*RUN_OPTIONS, "--all_methods", "--cost", "--num_classes", "--json"],
     "import-reference": ["file", "adapter", "--labels", *RUN_OPTIONS],
     "synthetic": ["folder", "--clips_per_class", "--seed"],
 }
