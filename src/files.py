@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+
+MOST_JSON_BYTES, MOST_JSON_DEPTH = 2**24, 50
 
 
 @contextmanager
@@ -103,12 +106,34 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: if it is missing or is not JSON.
+        UserError: if it is missing, too large or nested too deeply for what this package writes, or not JSON.
     """
     try:
-        return json.loads(_read(path))
-    except json.JSONDecodeError as error:
+        if (size := path.stat().st_size) > MOST_JSON_BYTES:
+            raise ValueError(f"it has {size:,} bytes, more than {MOST_JSON_BYTES:,}")
+        value = json.loads(_read(path), parse_constant=_finite, parse_float=_finite)
+        level = [value]
+        for _ in range(MOST_JSON_DEPTH):
+            level = [inner for outer in level for inner in _parts(outer)]
+        if level:
+            raise ValueError(f"it is nested more than {MOST_JSON_DEPTH} levels deep")
+        return value
+    except RecursionError as error:
+        raise UserError(f"{path} is not valid JSON (it is nested too deeply). Was it edited?") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}). Was it edited or cut short?") from error
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:30]} is no number of JSON, or too large for one")
+    return value
+
+
+def _parts(value: object) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _read(path: Path) -> str:
