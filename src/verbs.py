@@ -13,6 +13,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from .config import RunConfig
+from .text import shown
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -139,13 +140,15 @@ def _predict(options: Namespace) -> int:
     ):
         if found.error:
             failed += 1
-            print(f"petl-ast predict: error: {found.error}", file=sys.stderr)
+            print(f"petl-ast predict: error: {shown(found.error)}", file=sys.stderr)
         elif options.json:
             classes = [{"class": name, "probability": round(value, 6)} for name, value in found.classes]
-            print(json.dumps({"clip": str(found.path), "classes": classes}, ensure_ascii=False), flush=True)
+            print(json.dumps({"clip": shown(found.path), "classes": classes}, ensure_ascii=False), flush=True)
         else:
             (name, value), *others = found.classes
-            table.add_row(str(found.path), name, f"{value:.1%}", ", ".join(f"{n} {v:.1%}" for n, v in others))
+            table.add_row(
+                shown(found.path), name, f"{value:.1%}", ", ".join(f"{n} {v:.1%}" for n, v in others)
+            )
     if not options.json and table.rows:
         screen.output().print(table)
     return 2 if failed else 0
@@ -190,7 +193,9 @@ def _samples(options: Namespace) -> int:
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
     config = _run_config(options)
-    dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
+    dataset = ESC50Dataset(
+        config.data.root, config.data.subset, config.spectrogram, config.data.cache, config.data.on_error
+    )
     load_with_progress(dataset, screen.messages())
     test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
     for path in copy_samples(dataset, test_fold, Path(folder), per_class):

@@ -15,15 +15,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ..config import RunConfig, to_yaml
-from ..data.esc50_dataset import ESC50Dataset, FoldSplit
+from ..data.esc50_csv import Problem
+from ..data.esc50_dataset import MOST_NAMED, ESC50Dataset, FoldSplit
 from ..errors import UserError
 from ..files import clear_write_errors, list_some, write_csv, write_json, write_text
+from ..text import shown
 from . import console as screen
 from .environment import describe, make_accelerator
 from .fold import FoldRun, new_model, set_up
 from .metrics import over_folds
 from .micro_batches import MicroBatches
-from .run_folder import CONFIG, ENVIRONMENT, PLOTS, RESULT, SUMMARY_CSV, SUMMARY_JSON
+from .run_folder import CONFIG, ENVIRONMENT, PLOTS, RESULT, SKIPPED, SUMMARY_CSV, SUMMARY_JSON
 
 KINDS = ("last", "best")  # which epoch's weights
 STATISTICS = ("mean", "standard_deviation", "low", "high")
@@ -40,7 +42,9 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
             as it can be known, before any training.
     """
     output, console = Path(config.output), screen.messages()
-    dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
+    dataset = ESC50Dataset(
+        config.data.root, config.data.subset, config.spectrogram, config.data.cache, config.data.on_error
+    )
     splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
     model = new_model(config, dataset, splits[0].test)  # what cannot work about it is said before the rest
@@ -48,7 +52,9 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
         raise UserError("train.tensorboard needs the package tensorboard: pip install tensorboard")
     _check_output(output, config.overwrite)
     load_with_progress(dataset, console)
+    splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
     _start_output(output, config)  # what an earlier run left goes only when nothing stands in this one's way
+    write_skipped(output / SKIPPED, dataset.skipped)
     write_json(output / ENVIRONMENT, describe(config.train, accelerator.device))
 
     def say_halved(size: int) -> None:
@@ -83,14 +89,35 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
 
 
 def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
-    """Have the spectrograms ready, with a bar while they are computed, and name silent clips."""
+    """Have the spectrograms ready, with a bar while they are computed, and name silent and skipped clips."""
     with screen.progress(console) as bars:
         task = bars.add_task("Spectrograms", total=len(dataset), note="", visible=False)
         dataset.load_spectrograms(lambda: bars.update(task, advance=1, visible=True))
+    for note in dataset.notes:
+        console.print(f"Warning: {note}")
+    if dataset.skipped:
+        rows = sum(problem.line > 0 for problem in dataset.skipped)
+        console.print(
+            f"Warning: {rows} rows of the csv and {len(dataset.skipped) - rows} clips cannot be used and are "
+            f"left out; {len(dataset)} clips are used:\n"
+            f"{list_some((shown(problem.reason) for problem in dataset.skipped), MOST_NAMED)}"
+        )
     if dataset.silent:
         console.print(
             f"Warning: {len(dataset.silent)} clips hold nothing but silence; "
             f"they are used all the same:\n{list_some(dataset.silent)}"
+        )
+
+
+def write_skipped(path: Path, problems: Sequence[Problem]) -> None:
+    """Write what was left out as a table, if anything was."""
+    if problems:
+        write_csv(
+            path,
+            [
+                {"clip": shown(problem.clip), "line": problem.line or "", "reason": shown(problem.reason)}
+                for problem in problems
+            ],
         )
 
 
@@ -193,7 +220,7 @@ def _start_output(output: Path, config: RunConfig) -> None:
     with clear_write_errors(output):
         for old in (*output.glob("fold_*"), output / PLOTS):
             shutil.rmtree(old, ignore_errors=True)
-        for name in (SUMMARY_JSON, SUMMARY_CSV):
+        for name in (SUMMARY_JSON, SUMMARY_CSV, SKIPPED):
             (output / name).unlink(missing_ok=True)
     write_text(output / CONFIG, to_yaml(config))
 

@@ -1,6 +1,6 @@
 """What lies where in the folder of a run, and how to read it back.
 
-config.yaml  environment.json  summary.json  summary.csv  plots/
+config.yaml  environment.json  summary.json  summary.csv  plots/  (skipped.csv: clips left out, if any)
 fold_N/      metrics.csv  predictions.csv  result.json  last/  best/   (N is the fold tested on)
 """
 
@@ -23,7 +23,7 @@ CONFIG, ENVIRONMENT, SUMMARY_JSON, SUMMARY_CSV = (
     "summary.csv",
 )
 METRICS, PREDICTIONS, RESULT = "metrics.csv", "predictions.csv", "result.json"
-PLOTS = "plots"
+PLOTS, SKIPPED = "plots", "skipped.csv"
 
 
 @dataclass(frozen=True)
