@@ -147,7 +147,7 @@ class _Reader:
         if not is_plain(values["category"]):
             return f"category is {_short(values['category'])}; it must be plain text on one line."
         path = self._audio / name
-        if path.is_symlink() and not Path(real := os.path.realpath(path)).is_relative_to(self._real_root):
+        if os.path.islink(path) and not Path(real := os.path.realpath(path)).is_relative_to(self._real_root):
             return f"{name} is a link to {real}, outside the data folder {self._real_root}."
         return ""
 

@@ -5,6 +5,7 @@ Source: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,7 +122,7 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         if listing.problems and self.on_error == "stop":
             reasons = [problem.reason for problem in listing.problems]
             # What costs nothing to see is said too, so that one correction will do.
-            reasons += [f"{c.path}: no such audio file." for c in listing.clips if not c.path.is_file()]
+            reasons += [f"{c.path}: no such audio file." for c in listing.clips if not os.path.isfile(c.path)]
             messages.append(
                 f"{len(reasons)} rows and clips cannot be used:\n{list_some(reasons, MOST_NAMED)}"
             )
@@ -147,9 +148,9 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         left = {c.label if c.label >= 0 else c.target for c in clips}
         lost = [f"class {shown(name)}" for number, name in sorted(classes.items()) if number not in left]
         lost += [f"fold {fold}" for fold in sorted(set(folds) - {clip.fold for clip in clips})]
-        if lost:
+        if lost or not clips:
             raise UserError(
-                f"Without the clips that cannot be used, nothing is left of: {', '.join(lost)}.\n"
+                f"Without the clips that cannot be used, nothing is left of: {', '.join(lost) or self.root}.\n"
                 f"{list_some((problem.reason for problem in self.skipped), MOST_NAMED)}"
             )
 

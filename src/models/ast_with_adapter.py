@@ -347,8 +347,9 @@ class _Plan:
         try:
             with torch.device("meta"):
                 model, _ = self._adapt(ASTModel(ASTConfig.from_dict(config.to_dict())))
-        except RuntimeError as error:
-            raise UserError(f"method_options of {self.method!r} make no model ({error}).") from error
+        except (RuntimeError, TypeError, OverflowError) as error:  # torch's, for sizes beyond 64 bits
+            reason = str(error).splitlines()[0]
+            raise UserError(f"method_options of {self.method!r} make no model ({reason}).") from error
         return model.trained_state()
 
     def _adapt(self, ast: ASTModel) -> tuple[ASTWithAdapter, Trained]:

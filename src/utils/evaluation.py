@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def evaluate(
         raise UserError(
             f"{folder} does not say which data and fold it was tested on; give --data_root and --fold."
         )
-    if data_root is None and not (Path(root) / CSV).is_file():
+    if data_root is None and not os.path.isfile(Path(root) / CSV):
         raise UserError(
             f"{root}, where {folder} was trained, holds no data set now; say where with --data_root."
         )

@@ -31,6 +31,8 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 class Files:
+    """The reader that the module names."""
+
     def __init__(self, workshop: Path) -> None:
         self.cache, self.clip = workshop / "cache", workshop / "clip.wav"
         soundfile.write(self.clip, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 16000)
@@ -43,10 +45,19 @@ class Files:
                 self.originals[-1],
                 labels=[row["category"] for row in rows[:3]],
                 spectrogram=dataclasses.asdict(SpectrogramConfig(max_length=48)),
-                data={"root": str(workshop / "data"), "subset": "all", "train": [2], "validation": 3, "test": 1},
+                data={
+                    "root": str(workshop / "data"),
+                    "subset": "all",
+                    "train": [2],
+                    "validation": 3,
+                    "test": 1,
+                },
                 training={"batch_size": 8, "precision": "fp32"},
                 metrics={"epoch": 2, "test_accuracy": 0.5, "test_loss": 1.0},
             )
+
+        for original in self.originals:
+            assert evaluate(original, cache=str(self.cache), device="cpu").clips == 3
 
     def make(self, rng: random.Random, case: Path) -> None:
         shutil.copytree(rng.choice(self.originals), case, dirs_exist_ok=True)

@@ -15,13 +15,25 @@ from tests.fuzz.mutations import spoil_bytes
 
 CONFIG = SpectrogramConfig(max_length=48)
 KINDS = (
-    *(("wav", "PCM_16", 16000, 1), ("wav", "FLOAT", 44100, 2), ("wav", "IMA_ADPCM", 22050, 1), ("w64", "PCM_24", 8000, 1)),
-    *(("flac", "PCM_16", 44100, 1), ("ogg", "VORBIS", 44100, 2), ("aiff", "PCM_16", 16000, 8), ("au", "ULAW", 8000, 1)),
+    *(
+        ("wav", "PCM_16", 16000, 1),
+        ("wav", "FLOAT", 44100, 2),
+        ("wav", "IMA_ADPCM", 22050, 1),
+        ("w64", "PCM_24", 8000, 1),
+    ),
+    *(
+        ("flac", "PCM_16", 44100, 1),
+        ("ogg", "VORBIS", 44100, 2),
+        ("aiff", "PCM_16", 16000, 8),
+        ("au", "ULAW", 8000, 1),
+    ),
     *(("caf", "ALAC_16", 48000, 2), ("wav", "DOUBLE", 384000, 1), ("mp3", "MPEG_LAYER_III", 44100, 1)),
 )
 
 
 class Files:
+    """The reader that the module names."""
+
     def __init__(self, workshop: Path) -> None:
         draws = np.random.default_rng(0)
         self.originals = []
@@ -29,6 +41,7 @@ class Files:
             path = workshop / f"{number}.{ending}"
             soundfile.write(path, draws.uniform(-0.5, 0.5, (rate // 5, channels)), rate, subtype)
             self.originals.append(path)
+            assert len(read_waveform(path, CONFIG.sampling_rate))  # also imports what resampling needs
 
     def make(self, rng: random.Random, case: Path) -> None:
         original = rng.choice(self.originals)

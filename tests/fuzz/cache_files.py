@@ -18,6 +18,8 @@ CONFIG = SpectrogramConfig(num_mel_bins=32, max_length=12)
 
 
 class Files:
+    """The reader that the module names."""
+
     def __init__(self, workshop: Path) -> None:
         draws, self.clips = np.random.default_rng(0), []
         for number in range(3):
@@ -25,7 +27,9 @@ class Files:
             soundfile.write(self.clips[-1], draws.uniform(-0.5, 0.5, 2000), 16000)
         self.clips.append(workshop / "bad.wav")
         self.clips[-1].write_text("no sound")
-        self.good = np.array(open_entry(self.clips, CONFIG, workshop / "cache", keep_problems=True).spectrograms)
+        self.good = np.array(
+            open_entry(self.clips, CONFIG, workshop / "cache", keep_problems=True).spectrograms
+        )
         (self.entry,) = (workshop / "cache").iterdir()
 
     def make(self, rng: random.Random, case: Path) -> None:

@@ -13,6 +13,8 @@ from tests.fuzz.mutations import spoil_text
 
 
 class Files:
+    """The reader that the module names."""
+
     def __init__(self, workshop: Path) -> None:
         self.root = workshop / "data"
         write_miniature(self.root, clips_per_fold=1, folds=4)
@@ -26,7 +28,9 @@ class Files:
 
     def judge(self, rng: random.Random, case: Path) -> None:
         shutil.copy(case / "esc50.csv", self.csv)
-        dataset = ESC50Dataset(self.root, rng.choice(("all", "all", "esc10")), on_error=rng.choice(("stop", "skip")))
+        dataset = ESC50Dataset(
+            self.root, rng.choice(("all", "all", "esc10")), on_error=rng.choice(("stop", "skip"))
+        )
         inside = os.path.realpath(self.root) + os.sep
         assert len(dataset) > 0
         for clip in dataset.clips:

@@ -79,7 +79,10 @@ def judge(files: Reader, name: str, seed: int, index: int, kept: Path) -> tuple[
     with tempfile.TemporaryDirectory() as folder:
         case = Path(folder) / "case"
         case.mkdir()
-        files.make(rng, case)
+        try:
+            files.make(rng, case)
+        except Exception:
+            return FAILED, f"{name}, seed {seed}, input {index}, not made: {traceback.format_exc()}"
         given = Path(folder) / "given"  # a reader may mend what it reads
         shutil.copytree(case, given, symlinks=True)
         for attempt in (1, 2):  # a busy machine may take long once
@@ -99,7 +102,7 @@ def _watch(files: Reader, rng: random.Random, case: Path) -> tuple[str, str]:
 
     with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
         file.write("5")  # the highest RSS counts from here
-    before = _memory("VmRSS")
+    before, handler = _memory("VmRSS"), signal.signal(signal.SIGALRM, _alarm)
     try:
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         files.judge(rng, case)
@@ -116,6 +119,7 @@ def _watch(files: Reader, rng: random.Random, case: Path) -> tuple[str, str]:
         outcome, detail = FAILED, traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
     if outcome != FAILED and (grown := _memory("VmHWM") - before) > BYTES:
         outcome, detail = FAILED, f"memory: {grown:,} bytes"
     return outcome, detail
@@ -124,8 +128,8 @@ def _watch(files: Reader, rng: random.Random, case: Path) -> tuple[str, str]:
 def _work(pipe: Any, kept: Path) -> None:
     """A worker: takes (reader, seed, first, last), tells one outcome an input, then that it is done."""
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, _alarm)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libmpg123 and others write there by themselves
     import torch
 
     torch.set_num_threads(1)
@@ -221,7 +225,9 @@ def _count(result: Result, name: str, outcome: str, detail: str) -> None:
 
 def main() -> int:
     """Run, print the table, write it; 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--inputs", type=int, default=10_000, help="In all, shared evenly by the readers.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--readers", nargs="+", choices=NAMES, default=NAMES)

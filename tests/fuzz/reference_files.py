@@ -26,6 +26,8 @@ RUN = RunConfig(
 
 
 class Files:
+    """The reader that the module names."""
+
     def __init__(self, workshop: Path) -> None:
         self.adapter = workshop / "adapter"
         with np.load(GOLDEN / "adapter_conformer_pfeiffer_parallel.npz") as record:
@@ -39,6 +41,8 @@ class Files:
             path = workshop / f"{number}.pth"
             torch.save(state, path, _use_new_zipfile_serialization=kind == "zip")
             self.originals.append(path)
+
+        import_reference(self.originals[0], self.adapter, RUN)
 
     def make(self, rng: random.Random, case: Path) -> None:
         data, way = rng.choice(self.originals).read_bytes(), rng.randrange(6)

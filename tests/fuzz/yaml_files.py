@@ -13,6 +13,8 @@ ORIGINALS = ("esc50_conformer.yaml", "demo.yaml", "esc50_dora.yaml", "esc50_soft
 
 
 class Files:
+    """The reader that the module names."""
+
     def __init__(self, workshop: Path) -> None:
         self.again = workshop / "again.yaml"
         self.originals = [(REPOSITORY / "configs" / name).read_bytes() for name in ORIGINALS]
