@@ -1,5 +1,6 @@
 """Files from strangers through the command line, each with the exact message that it gets."""
 
+# ruff: noqa: E501  a message stands in one piece
 from __future__ import annotations
 
 import json
@@ -15,9 +16,9 @@ import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file, save_file
+from test_bad_input import ADAPTER_JSON, ADAPTER_WEIGHTS, ON_CPU, Capture, adapter, edited
 
 from petl_ast.cli import main
-from test_bad_input import ADAPTER_JSON, ADAPTER_WEIGHTS, ON_CPU, Capture, adapter, edited
 from tests.conftest import training_options
 
 __all__ = ["adapter"]  # a fixture

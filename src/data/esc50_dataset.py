@@ -149,15 +149,16 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         lost = [f"class {shown(name)}" for number, name in sorted(classes.items()) if number not in left]
         lost += [f"fold {fold}" for fold in sorted(set(folds) - {clip.fold for clip in clips})]
         if lost or not clips:
+            what = ", ".join(lost) or str(self.root)
             raise UserError(
-                f"Without the clips that cannot be used, nothing is left of: {', '.join(lost) or self.root}.\n"
+                f"Without the clips that cannot be used, nothing is left of: {what}.\n"
                 f"{list_some((problem.reason for problem in self.skipped), MOST_NAMED)}"
             )
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Spectrograms float32 [clips, max_length, num_mel_bins], mapped from disk, and labels [clips]."""
-        labels = torch.tensor([clip.label for clip in self.clips])
-        return torch.from_numpy(self.load_spectrograms()), labels
+        spectrograms = self.load_spectrograms()  # first, for clips may go with it
+        return torch.from_numpy(spectrograms), torch.tensor([clip.label for clip in self.clips])
 
     def indices(self, folds: Collection[int]) -> list[int]:
         """Positions of the clips in these folds, in the csv's order."""
