@@ -20,10 +20,10 @@ from ..config import SpectrogramConfig
 from ..errors import UserError
 from ..files import list_some
 from ..text import shown
-from .cache import OnClip, Spectrograms, open_entry
+from .cache import open_entry
+from .cache_builder import MOST_NAMED, OnClip, Spectrograms
 from .esc50_csv import CSV, Clip, Problem, contradictions, read_listing
 
-MOST_NAMED = 50  # problems that a message lists; skipped.csv holds them all
 OnError = Literal["stop", "skip"]
 
 

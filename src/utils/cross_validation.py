@@ -15,8 +15,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ..config import RunConfig, to_yaml
+from ..data.cache_builder import MOST_NAMED
 from ..data.esc50_csv import Problem
-from ..data.esc50_dataset import MOST_NAMED, ESC50Dataset, FoldSplit
+from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
 from ..files import clear_write_errors, list_some, write_csv, write_json, write_text
 from ..text import shown

@@ -11,7 +11,8 @@ import numpy as np
 import soundfile
 
 from petl_ast.config import SpectrogramConfig
-from petl_ast.data.cache import CONTENT, SPECTROGRAMS, open_entry
+from petl_ast.data.cache import open_entry
+from petl_ast.data.cache_builder import CONTENT, SPECTROGRAMS
 from tests.fuzz.mutations import spoil_bytes, spoil_text, spoil_value
 
 CONFIG = SpectrogramConfig(num_mel_bins=32, max_length=12)
