@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -412,3 +413,43 @@ def test_reference_file(
     said = message(capsys, "import-reference", path, tmp_path / "new", f"--model.backbone={backbone}")
     assert said == expected.format(f=path)
     assert not (tmp_path / "new").exists()
+
+
+# ---- backbones ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"hidden_size": 10**9},
+            "hidden_size in config.json is 1000000000; it must be a whole number of at least 1 and at most 8,192.",
+        ),
+        (
+            {"time_stride": 0},
+            "time_stride in config.json is 0; it must be a whole number of at least 1 and at most 256.",
+        ),
+        (
+            {"num_hidden_layers": "3"},
+            "num_hidden_layers in config.json is '3'; it must be a whole number of at least 1 and at most 200.",
+        ),
+        (
+            {"hidden_size": 8192, "num_hidden_layers": 200, "intermediate_size": 65536},
+            "config.json describes a model of more than 268,435,456,000 weights, many times what the files beside it hold.",
+        ),
+    ],
+)
+def test_backbone(
+    change: dict[str, Any],
+    expected: str,
+    backbone: str,
+    shared_miniature: Path,
+    tmp_path: Path,
+    capsys: Capture,
+) -> None:
+    folder = tmp_path / "backbone"
+    shutil.copytree(backbone, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    options = [*training_options(shared_miniature, tmp_path / "run"), f"--model.backbone={folder}"]
+    assert message(capsys, "train", *options) == f"{folder}: {expected}"

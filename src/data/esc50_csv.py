@@ -142,11 +142,11 @@ class _Reader:
         self._listing.folds.add(int(values["fold"]))
         self._listing.targets.setdefault(int(values["target"]), values["category"])
         name = values["filename"]
-        if name in (".", "..") or Path(name).name != name or "\\" in name or not is_plain(name):
+        if name in (".", "..") or os.path.basename(name) != name or "\\" in name or not is_plain(name):
             return f"{_short(name)} is not a plain file name inside {self._audio}."
         if not is_plain(values["category"]):
             return f"category is {_short(values['category'])}; it must be plain text on one line."
-        path = self._audio / name
+        path = os.path.join(self._audio, name)
         if os.path.islink(path) and not Path(real := os.path.realpath(path)).is_relative_to(self._real_root):
             return f"{name} is a link to {real}, outside the data folder {self._real_root}."
         return ""
