@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 
 from petl_ast import build_model
 from petl_ast.adapter_folder import CONFIG, WEIGHTS
@@ -38,7 +39,8 @@ class Files:
         soundfile.write(self.clip, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 16000)
         rows = write_miniature(workshop / "data", clips_per_fold=1, folds=3)
         self.originals = []
-        for method, options in METHODS.items():
+        for number, (method, options) in enumerate(METHODS.items()):
+            torch.manual_seed(number)
             model = build_model(GOLDEN / "backbone", 3, 48, method, options)
             self.originals.append(workshop / method)
             model.save_adapter(

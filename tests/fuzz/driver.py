@@ -134,12 +134,14 @@ def _work(pipe: Any, kept: Path) -> None:
 
     torch.set_num_threads(1)
     readers: dict[str, Reader] = {}
+    kept = kept.resolve()
     with tempfile.TemporaryDirectory() as workshop:
+        os.chdir(workshop)  # names that stand in files are the same in every run
         while (task := pipe.recv()) is not None:
             name, seed, first, last = task
             if name not in readers:
-                (place := Path(workshop) / name).mkdir()
-                readers[name] = reader(name, place)
+                Path(name).mkdir()
+                readers[name] = reader(name, Path(name))
                 limit = _memory("VmSize") + SPARE
                 resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
             for index in range(first, last):
