@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         sys.stdout.flush()
         return code
     except (ArgumentError, UserError) as error:
-        print(f"{shown}: error: {error}", file=sys.stderr)
+        print(f"{shown}: error: {_in_short(str(error))}", file=sys.stderr)
         if isinstance(error, ArgumentError):
             where = f"Read from the command line and {', '.join(configs)}. " if configs else ""
             print(f"{where}All options: {shown} --help", file=sys.stderr)
@@ -69,6 +70,23 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
     except KeyboardInterrupt as stop:
         print(f"\n{shown}: stopped. {stop or 'What was finished is kept.'}", file=sys.stderr)
         return 128 + getattr(stop, "signal", signal.SIGINT)
+
+
+def _in_short(message: str) -> str:
+    """What jsonargparse says in eight lines about a value that fits none of several types, in one."""
+
+    def one_line(found: re.Match[str]) -> str:
+        names = re.sub(r"<class '(\w+)'>", r"\1", found["types"]).replace("NoneType", "null")
+        example = ', such as "[1,2]"' if "list[int]" in names else ""
+        return f" {found['value']} is none of: {names}{example}."
+
+    return re.sub(
+        r"\s*Does not validate against any of the Union subtypes\s+Subtypes: \[(?P<types>.*)\]\n.*"
+        r"Given value: (?P<value>.*)",
+        one_line,
+        message,
+        flags=re.DOTALL,
+    )
 
 
 def _configs_first(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -16,8 +16,13 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from .errors import UserError
+from .plain_yaml import read_yaml
+from .text import shown
 
 T = TypeVar("T")
+FRAMES_PER_SECOND = 100
+MOST_FRAMES = 30_000
+MOST_SAMPLES = 5_000_000  # of one clip; computing its spectrogram takes about 60 bytes for each
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class DataConfig:
         subset: "all" clips of the csv, or "esc10", those it marks as part of ESC-10.
         folds: The folds to test on, one cross-validation run each; null for every fold of the csv.
         cache: Folder for computed spectrograms, shared by all folds and later runs.
+        on_error: If rows of the csv or clips cannot be used: "stop" and name them all, or "skip" them, list
+            them in the run's skipped.csv, and use the others.
     """
 
     root: str = "data/ESC-50"
     subset: Literal["all", "esc10"] = "all"
     folds: list[int] | None = None
     cache: str = "data/cache"
+    on_error: Literal["stop", "skip"] = "stop"
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,18 @@ class SpectrogramConfig:
     def __post_init__(self) -> None:
         _at_least("spectrogram", self, sampling_rate=1000, num_mel_bins=1, max_length=1, mean=-1e6)
         _above_zero("spectrogram", self, "std")
+        _at_least("spectrogram", self, std=1e-6)
+        _at_most("spectrogram", self, "no microphone hears more", sampling_rate=192_000)
+        _at_most("spectrogram", self, "AST checkpoints have 128", num_mel_bins=1024)
+        why = "five minutes; AST compares every tenth of a second with every other, and was made for 1024"
+        _at_most("spectrogram", self, why, max_length=MOST_FRAMES)
+        _at_most("spectrogram", self, "logarithms of powers are nowhere near", mean=1e6, std=1e6)
+        samples = self.max_length * self.sampling_rate // FRAMES_PER_SECOND
+        if samples > MOST_SAMPLES:
+            raise UserError(
+                f"spectrogram.max_length {self.max_length} at spectrogram.sampling_rate {self.sampling_rate} "
+                f"is {samples:,} samples a clip; it must be at most {MOST_SAMPLES:,}: all are in memory."
+            )
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,8 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         _at_least("augment", self, frequency_mask=0, time_mask=0)
+        why = "as spectrogram.num_mel_bins and max_length"
+        _at_most("augment", self, why, frequency_mask=1024, time_mask=MOST_FRAMES)
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _at_least("train", self, epochs=1, batch_size=1, seed=0, weight_decay=0)
+        _at_most("train", self, "a week of epochs of 6 seconds; is it a slip?", epochs=100_000)
+        _at_most("train", self, "all of its clips are in memory at once", batch_size=8192)
+        _at_most("train", self, "64 bits", seed=2**63 - 1)
         _above_zero("train", self, "learning_rate", "eps")
         for name in ("micro_batch_size", "checkpoint_steps"):
             if getattr(self, name) is not None:
@@ -211,12 +236,9 @@ def check_config_file(path: Path) -> None:
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
         raise UserError(f"The configuration {path} {what} (see --help).")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML in UTF-8 (see --help): {error}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict) or not values:
-        what = "is empty" if values is None else f"holds {values!r}, which are no options"
+        what = "is empty" if values is None else f"holds {repr(values)[:200]}, which are no options"
         raise UserError(f"{path} {what}. See configs/ for examples, and --help for the options.")
     _check_section(path, RunConfig, values, "")
 
@@ -226,12 +248,15 @@ def _check_section(path: Path, section: type[Any], values: dict[str, Any], prefi
     for name, value in values.items():
         if name not in fields:
             raise UserError(
-                f"{path}: does not accept {prefix}{name}; here there are: {', '.join(fields)} (see --help)."
+                f"{path}: does not accept {prefix}{shown(name)[:100]}; "
+                f"here there are: {', '.join(fields)} (see --help)."
             )
         nested = fields[name].default_factory
         if isinstance(nested, type) and dataclasses.is_dataclass(nested):
             if not isinstance(value, dict):
-                raise UserError(f"{path}: {prefix}{name} is {value!r}; it must be a section of options.")
+                raise UserError(
+                    f"{path}: {prefix}{name} is {repr(value)[:200]}; it must be a section of options."
+                )
             _check_section(path, nested, value, f"{prefix}{name}.")
         elif value is None and fields[name].default is not None:
             raise UserError(f"{path}: {prefix}{name} has no value.")
@@ -258,12 +283,22 @@ def load_run_config(path: Path) -> RunConfig:
 def _at_least(section: str, config: Any, **minima: float) -> None:
     for name, minimum in minima.items():
         value = getattr(config, name)
-        if not (math.isfinite(value) and value >= minimum):
+        if not (_is_finite(value) and value >= minimum):
             raise UserError(f"{section}.{name} is {value}; it must be at least {minimum}.")
+
+
+def _at_most(section: str, config: Any, why: str, **maxima: float) -> None:
+    for name, maximum in maxima.items():
+        if (value := getattr(config, name)) > maximum:
+            raise UserError(f"{section}.{name} is {value}; it must be at most {maximum:,} ({why}).")
 
 
 def _above_zero(section: str, config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if not (math.isfinite(value) and value > 0):
+        if not (_is_finite(value) and value > 0):
             raise UserError(f"{section}.{name} is {value}; it must be above 0.")
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # a whole number may be too large for math

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+
+MOST_JSON_BYTES, MOST_JSON_DEPTH = 2**24, 50
 
 
 @contextmanager
@@ -46,10 +50,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Have a rename outlive a loss of power, where the system and the file system can."""
     with suppress(OSError):  # Windows opens no folders; some network file systems flush none
         descriptor = os.open(folder, os.O_RDONLY)
@@ -68,28 +72,35 @@ def remove_litter(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
     """Hold the lock file `path`; the operating system lets it go when its owner ends, however it ends.
 
+    Yields whether it is held: on a file system without locks it is not, and nobody is kept out.
+
+    Args:
+        path: Made, with its folder, and removed afterwards.
+        busy: What to say if another process holds it; if not given, wait for that.
+
     Raises:
-        UserError: with the message `busy` if another process holds it, or if it cannot be written.
+        UserError: with the message `busy`, or if the file cannot be written.
     """
     from filelock import FileLock, Timeout  # only where something is locked
 
+    lock = FileLock(path, blocking=busy is None, fallback_to_soft=False)
     with clear_write_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, blocking=False)
         try:
             lock.acquire()
         except Timeout as error:
             raise UserError(busy) from error
-        except NotImplementedError as error:
-            raise UserError(f"{path.parent}: this file system has no locks ({error}).") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise
     try:
-        yield
+        yield lock.is_locked
     finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)  # still held: nobody can be between us and the name
+        with suppress(OSError):  # Windows removes no open file; who waits for a removed one makes another
+            os.unlink(path)
         lock.release()
 
 
@@ -149,12 +160,34 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: if it is missing or is not JSON.
+        UserError: if it is missing, too large or nested too deeply for what this package writes, or not JSON.
     """
     try:
-        return json.loads(_read(path))
-    except json.JSONDecodeError as error:
+        if (size := path.stat().st_size) > MOST_JSON_BYTES:
+            raise ValueError(f"it has {size:,} bytes, more than {MOST_JSON_BYTES:,}")
+        value = json.loads(_read(path), parse_constant=_finite, parse_float=_finite)
+        level = [value]
+        for _ in range(MOST_JSON_DEPTH):
+            level = [inner for outer in level for inner in _parts(outer)]
+        if level:
+            raise ValueError(f"it is nested more than {MOST_JSON_DEPTH} levels deep")
+        return value
+    except RecursionError as error:
+        raise UserError(f"{path} is not valid JSON (it is nested too deeply). Was it edited?") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}). Was it edited or cut short?") from error
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:30]} is no number of JSON, or too large for one")
+    return value
+
+
+def _parts(value: object) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _read(path: Path) -> str:

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from .config import RunConfig
 from .imports import quick_imports
+from .text import shown
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -52,9 +53,11 @@ def _train(options: Namespace) -> int:
     """
     with quick_imports():
         from .utils import console as screen
-        from .utils.cross_validation import cross_validate, summary_table
+        from .utils.cross_validation import cross_validate
+        from .utils.run_start import with_resumed_output
+        from .utils.summary import summary_table
 
-    config = _run_config(options)
+    config = with_resumed_output(_run_config(options))
     summary = cross_validate(config)
     screen.output().print(summary_table(summary, config.output))
     return 0
@@ -143,13 +146,15 @@ def _predict(options: Namespace) -> int:
     ):
         if found.error:
             failed += 1
-            print(f"petl-ast predict: error: {found.error}", file=sys.stderr)
+            print(f"petl-ast predict: error: {shown(found.error)}", file=sys.stderr)
         elif options.json:
             classes = [{"class": name, "probability": round(value, 6)} for name, value in found.classes]
-            print(json.dumps({"clip": str(found.path), "classes": classes}, ensure_ascii=False), flush=True)
+            print(json.dumps({"clip": shown(found.path), "classes": classes}, ensure_ascii=False), flush=True)
         else:
             (name, value), *others = found.classes
-            table.add_row(str(found.path), name, f"{value:.1%}", ", ".join(f"{n} {v:.1%}" for n, v in others))
+            table.add_row(
+                shown(found.path), name, f"{value:.1%}", ", ".join(f"{n} {v:.1%}" for n, v in others)
+            )
     if not options.json and table.rows:
         screen.output().print(table)
     return 2 if failed else 0
@@ -196,7 +201,9 @@ def _samples(options: Namespace) -> int:
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
     config = _run_config(options)
-    dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
+    dataset = ESC50Dataset(
+        config.data.root, config.data.subset, config.spectrogram, config.data.cache, config.data.on_error
+    )
     load_with_progress(dataset, screen.messages())
     test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
     for path in copy_samples(dataset, test_fold, Path(folder), per_class):

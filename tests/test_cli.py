@@ -22,7 +22,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from conftest import REPOSITORY, run_command, run_python, training_options
+from conftest import GOLDEN, REPOSITORY, run_command, run_python, training_options
 from petl_ast.cli import main
 from petl_ast.config import RunConfig
 
@@ -598,3 +598,51 @@ def test_a_closed_pipe_is_no_crash(finished_run: Path, clips: list[Path]) -> Non
     process.stdout = None
     _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
+
+
+# ---- clips that cannot be used -----------------------------------------------------------------------------
+
+
+def test_skip_trains_on_the_good_clips_and_evaluate_scores_the_same(
+    miniature: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (miniature / "audio" / "1-100-A-2.wav").write_bytes(b"no sound")
+    with (miniature / "meta" / "esc50.csv").open("a") as file:
+        file.write("../x.wav,1,2,low_tone,True,0,A\n")
+    output, only = tmp_path / "run", ["--data.folds=[1]", "--train.epochs=1"]
+    options = [*training_options(miniature, output), *only]
+    assert main(["train", *options]) == 2
+    assert "line 32: '../x.wav'" in capsys.readouterr().err
+    assert main(["train", *options, "--data.on_error=skip"]) == 0
+    warning = capsys.readouterr().err
+    assert "1 rows of the csv and 1 clips cannot be used and are left out; 29 clips are used" in warning
+    skipped = rows(output / "skipped.csv")
+    assert [(row["clip"], row["line"]) for row in skipped] == [("../x.wav", "32"), ("1-100-A-2.wav", "")]
+    assert "not a plain file name" in skipped[0]["reason"]
+    assert "cannot be decoded" in skipped[1]["reason"]
+    assert len(rows(output / "fold_1" / "predictions.csv")) == 5
+    assert main(["evaluate", str(output / "fold_1" / "last"), f"--cache={tmp_path / 'cache'}"]) == 0
+    found = capsys.readouterr().out
+    assert "of 5 clips" in found
+    assert "the same." in found
+    assert "NOT the same" not in found
+
+
+def test_an_adapter_finds_its_relative_backbone_from_anywhere(
+    shared_miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(GOLDEN / "backbone", project / "data" / "ast" / "backbone")
+    monkeypatch.chdir(project)
+    options = training_options(shared_miniature, project / "outputs" / "run")
+    options += ["--model.backbone=data/ast/backbone", "--data.folds=[1]", "--train.epochs=1"]
+    assert main(["train", *options]) == 0
+    clip = str(shared_miniature / "audio" / "1-100-A-2.wav")
+    adapter = project / "outputs" / "run" / "fold_1" / "last"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["predict", str(adapter), clip, "--device=cpu"]) == 0
+    shutil.move(adapter, tmp_path / "elsewhere" / "alone")
+    assert main(["predict", "alone", clip, "--device=cpu"]) == 2
+    backbone = str(project / "data" / "ast" / "backbone")
+    assert main(["predict", "alone", clip, "--device=cpu", "--backbone", backbone]) == 0

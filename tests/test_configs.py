@@ -23,7 +23,13 @@ PAPER = REPOSITORY / "configs" / "esc50_conformer.yaml"
 # The protocol, value by value. A change here is a change of what is reproduced.
 LOCKED = {
     "output": "outputs/esc50_conformer",
-    "data": {"root": "data/ESC-50", "subset": "all", "folds": [5, 1, 2, 3, 4], "cache": "data/cache"},
+    "data": {
+        "root": "data/ESC-50",
+        "subset": "all",
+        "folds": [5, 1, 2, 3, 4],
+        "cache": "data/cache",
+        "on_error": "stop",
+    },
     "spectrogram": {
         "sampling_rate": 16000,
         "num_mel_bins": 128,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,21 @@ import soundfile
 from ..errors import UserError
 
 LARGEST_SAMPLE = 1e6  # full scale is 1; from about 1e15 the power of a spectrum leaves float32's range
+LOWEST_RATE, HIGHEST_RATE = 100, 768_000  # below, resampling takes forever; above, nothing records
+WHOLE = 2**22  # what has no more samples than this (95 s at 44.1 kHz) is read whole whatever is wanted
+MARGIN = 1024  # samples of the lower rate behind the wanted ones; the resampling filter sees about 130
+BLOCK_VALUES = 2**18  # decoded at once, all channels together
 Waveform = npt.NDArray[np.float32]
 
 
-def read_waveform(path: Path, sampling_rate: int) -> Waveform:
+def read_waveform(path: Path, sampling_rate: int, wanted: int | None = None) -> Waveform:
     """Decode `path` (whatever libsndfile reads), average its channels, resample.
+
+    Args:
+        path: The file.
+        sampling_rate: Of the result, in samples per second.
+        wanted: Samples of the result that matter. Of a long file no more is decoded than they need, whatever
+            its header promises; a file of up to `WHOLE` samples gives the same with and without it.
 
     Returns:
         float32 [samples] in about [-1, 1], at `sampling_rate` samples per second.
@@ -26,12 +38,19 @@ def read_waveform(path: Path, sampling_rate: int) -> Waveform:
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such audio file.")
-        samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, UnicodeError) as error:
+        # As bytes, for a name need not be UTF-8; Windows knows no other names than text.
+        with soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)) as file:
+            file_rate = file.samplerate
+            if not LOWEST_RATE <= file_rate <= HIGHEST_RATE:
+                raise UserError(
+                    f"{path}: says that it has {file_rate} samples a second; that must be "
+                    f"{LOWEST_RATE} to {HIGHEST_RATE}."
+                )
+            waveform = _decode(file, _frames_needed(wanted, file_rate, sampling_rate))
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
-    if len(samples) == 0:
+    if len(waveform) == 0:
         raise UserError(f"{path}: holds no samples.")
-    waveform: Waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if not (np.abs(waveform) < LARGEST_SAMPLE).all():
         raise UserError(f"{path}: holds samples that are not finite, or larger than {LARGEST_SAMPLE:.0e}.")
     if file_rate != sampling_rate:
@@ -40,3 +59,22 @@ def read_waveform(path: Path, sampling_rate: int) -> Waveform:
 
         waveform = resample(waveform, orig_sr=file_rate, target_sr=sampling_rate, res_type="soxr_hq")
     return waveform
+
+
+def _frames_needed(wanted: int | None, file_rate: int, sampling_rate: int) -> float:
+    if wanted is None:
+        return math.inf
+    ratio = file_rate / sampling_rate
+    return max(WHOLE * min(1.0, ratio), math.ceil(wanted * ratio) + MARGIN * max(1.0, ratio))
+
+
+def _decode(file: soundfile.SoundFile, most: float) -> Waveform:
+    """Up to `most` frames as the mean of their channels, block by block: memory follows what the file holds
+    and not what its header says.
+    """
+    blocks: list[Waveform] = []
+    size, decoded = max(1, BLOCK_VALUES // file.channels), 0
+    while decoded < most and len(block := file.read(size, dtype="float32", always_2d=True)):
+        blocks.append(block[:, 0].copy() if file.channels == 1 else block.mean(axis=1))
+        decoded += len(block)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

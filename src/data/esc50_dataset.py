@@ -5,9 +5,9 @@ Source: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection
-from dataclasses import dataclass
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,22 +19,12 @@ from torch.utils.data import Dataset
 from ..config import SpectrogramConfig
 from ..errors import UserError
 from ..files import list_some
-from .cache import OnClip, Spectrograms, cached_spectrograms
+from ..text import shown
+from .cache import open_entry
+from .cache_builder import MOST_NAMED, OnClip, Spectrograms
+from .esc50_csv import CSV, Clip, Problem, contradictions, read_listing
 
-CSV = Path("meta/esc50.csv")
-MOST_DIGITS = 9
-COLUMNS = ("filename", "fold", "target", "category")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One row of the csv; `label` is the contiguous class id, `target` the csv's own."""
-
-    path: Path
-    fold: int
-    target: int
-    category: str
-    label: int
+OnError = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True)
@@ -55,15 +45,21 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         subset: "all", or "esc10" for the rows whose `esc10` column is True; labels are contiguous either way.
         spectrogram: What the spectrograms shall be.
         cache: Folder for computed spectrograms.
+        on_error: What happens when rows of the csv or clips cannot be used: "stop" with all of them named, or
+            "skip" them and use the others.
 
     Attributes:
-        clips: The rows, in the csv's order.
+        clips: The rows, in the csv's order; with "skip", those of unusable clips go when the spectrograms are
+            loaded.
         class_names: Category of each label, in the order of the csv's targets.
         folds: The fold numbers present, sorted.
         silent: Names of clips without sound, known once the spectrograms are there.
+        skipped: What was left out and why; complete once the spectrograms are there.
+        notes: What else the user should know of the data: one line each.
 
     Raises:
-        UserError: if the folder, the csv, one of its rows, or a clip is not usable.
+        UserError: if the folder, the csv, one of its rows, or a clip is not usable; with "skip" if nothing is
+            left of a class or a fold.
     """
 
     def __init__(
@@ -72,14 +68,19 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         subset: Literal["all", "esc10"] = "all",
         spectrogram: SpectrogramConfig | None = None,
         cache: str | Path = "data/cache",
+        on_error: OnError = "stop",
     ) -> None:
         if subset not in ("all", "esc10"):
             raise UserError(f'subset is {subset!r}; it must be "all" or "esc10".')
+        if on_error not in ("stop", "skip"):
+            raise UserError(f'on_error is {on_error!r}; it must be "stop" or "skip".')
         self.root = Path(root)
         self.spectrogram = spectrogram or SpectrogramConfig()
         self.cache = Path(cache)
-        self.clips = _read_clips(self.root, subset)
-        names = {clip.label: clip.category for clip in self.clips}
+        self.on_error = on_error
+        self.skipped: list[Problem] = []
+        self.notes: list[str] = []
+        self.clips, names = self._usable_rows(subset)
         self.class_names = [names[label] for label in range(len(names))]
         self.folds = sorted({clip.fold for clip in self.clips})
         self.silent: list[str] = []
@@ -101,15 +102,63 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         """
         if self._spectrograms is None:
             paths = [clip.path for clip in self.clips]
-            self._spectrograms, self.silent = cached_spectrograms(
-                paths, self.spectrogram, self.cache, on_clip
+            entry = open_entry(
+                paths, self.spectrogram, self.cache, on_clip, keep_problems=self.on_error == "skip"
             )
+            if entry.problems:
+                self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
+                clips = [clip for clip in self.clips if clip.path.name not in entry.problems]
+                self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
+                self.clips = clips
+            self._spectrograms, self.silent, self.notes = entry.spectrograms, entry.silent, entry.notes
         return self._spectrograms
+
+    def _usable_rows(self, subset: Literal["all", "esc10"]) -> tuple[list[Clip], dict[int, str]]:
+        """The rows that can be used, every target given a contiguous label in the targets' order, and the
+        labels' categories.
+        """
+        listing, path = read_listing(self.root, subset), self.root / CSV
+        messages = []
+        if listing.problems and self.on_error == "stop":
+            reasons = [problem.reason for problem in listing.problems]
+            # What costs nothing to see is said too, so that one correction will do.
+            reasons += [f"{c.path}: no such audio file." for c in listing.clips if not os.path.isfile(c.path)]
+            messages.append(
+                f"{len(reasons)} rows and clips cannot be used:\n{list_some(reasons, MOST_NAMED)}"
+            )
+            messages.append("Mend them or take the rows out, or use what is good with --data.on_error skip.")
+        if contradiction := contradictions(path, listing.clips):
+            messages.append(contradiction)
+        if messages:
+            raise UserError("\n".join(messages))
+        self.skipped = listing.problems
+        labels = {target: i for i, target in enumerate(sorted({clip.target for clip in listing.clips}))}
+        self._check_left(listing.clips, listing.folds, listing.targets)
+        clips = [replace(clip, label=labels[clip.target]) for clip in listing.clips]
+        return clips, {clip.label: clip.category for clip in clips}
+
+    def _check_left(self, clips: Sequence[Clip], folds: Collection[int], classes: Mapping[int, str]) -> None:
+        """Refuse to go on without a class or a fold that there was before clips were left out.
+
+        Args:
+            clips: Those that are left.
+            folds: All folds that there were.
+            classes: All classes that there were, by target or, if the clips have labels, by label.
+        """
+        left = {c.label if c.label >= 0 else c.target for c in clips}
+        lost = [f"class {shown(name)}" for number, name in sorted(classes.items()) if number not in left]
+        lost += [f"fold {fold}" for fold in sorted(set(folds) - {clip.fold for clip in clips})]
+        if lost or not clips:
+            what = ", ".join(lost) or str(self.root)
+            raise UserError(
+                f"Without the clips that cannot be used, nothing is left of: {what}.\n"
+                f"{list_some((problem.reason for problem in self.skipped), MOST_NAMED)}"
+            )
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Spectrograms float32 [clips, max_length, num_mel_bins], mapped from disk, and labels [clips]."""
-        labels = torch.tensor([clip.label for clip in self.clips])
-        return torch.from_numpy(self.load_spectrograms()), labels
+        spectrograms = self.load_spectrograms()  # first, for clips may go with it
+        return torch.from_numpy(spectrograms), torch.tensor([clip.label for clip in self.clips])
 
     def indices(self, folds: Collection[int]) -> list[int]:
         """Positions of the clips in these folds, in the csv's order."""
@@ -139,73 +188,3 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
                 f"which hold no clip of: {', '.join(missing)}. Every class needs clips in the training folds."
             )
         return FoldSplit(train, validation, test_fold)
-
-
-def _read_clips(root: Path, subset: str) -> list[Clip]:
-    path = root / CSV
-    if not path.is_file():
-        raise UserError(
-            f"No ESC-50 data set in {root}: {path} is missing.\n"
-            "Download it with: bash download_data.sh\n"
-            "or try without any download: make demo"
-        )
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            numbered = [(reader.line_num, row) for row in reader if any(_text(v) for v in row.values())]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as a UTF-8 csv: {error}") from error
-    wanted = (*COLUMNS, "esc10") if subset == "esc10" else COLUMNS
-    if missing := [column for column in wanted if column not in header]:
-        hint = " Save it with commas, not semicolons." if any(";" in column for column in header) else ""
-        there = ", ".join(header) or "none"
-        raise UserError(f"{path} has no column {', '.join(missing)}; its columns are: {there}.{hint}")
-    if subset == "esc10":
-        numbered = [(line, row) for line, row in numbered if _text(row["esc10"]).lower() == "true"]
-    if not numbered:
-        raise UserError(f"{path} lists no clips" + (" marked as esc10." if subset == "esc10" else "."))
-    return _number_classes(path, [_parse_row(root, path, line, row) for line, row in numbered])
-
-
-def _parse_row(root: Path, path: Path, line: int, row: dict[str, str]) -> Clip:
-    values = {column: _text(row[column]) for column in COLUMNS}
-    if empty := [column for column, value in values.items() if not value]:
-        raise UserError(f"{path}, line {line}: no {', '.join(empty)}.")
-    for column in ("fold", "target"):
-        if not (values[column].isdecimal() and len(values[column]) <= MOST_DIGITS):
-            raise UserError(
-                f"{path}, line {line}: {column} is {values[column]!r}, "
-                f"not a whole number of at most {MOST_DIGITS} digits."
-            )
-    name = values["filename"]
-    if name in (".", "..") or Path(name).name != name or set(name) & {"\\", "\0"}:
-        raise UserError(f"{path}, line {line}: {name!r} is not a plain file name inside {root / 'audio'}.")
-    return Clip(
-        root / "audio" / name, int(values["fold"]), int(values["target"]), values["category"], label=-1
-    )
-
-
-def _text(value: object) -> str:
-    """A csv cell without the space around it; a missing one is empty."""
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _number_classes(path: Path, clips: list[Clip]) -> list[Clip]:
-    """Give every target a contiguous label, in the targets' order; target and category must pair up."""
-    if repeated := _repeated([clip.path.name for clip in clips]):
-        raise UserError(f"{path} lists these clips more than once:\n{list_some(repeated)}")
-    pairs = sorted({(clip.target, clip.category) for clip in clips})
-    if repeated := _repeated([target for target, _ in pairs]) or _repeated(
-        [category for _, category in pairs]
-    ):
-        raise UserError(
-            f"{path}: target and category do not belong together one to one:\n{list_some(repeated)}"
-        )
-    label = {target: i for i, (target, _) in enumerate(pairs)}
-    return [Clip(c.path, c.fold, c.target, c.category, label[c.target]) for c in clips]
-
-
-def _repeated(values: list[str] | list[int]) -> list[object]:
-    seen: set[object] = set()
-    return [value for value in values if value in seen or seen.add(value)]  # type: ignore[func-returns-value]

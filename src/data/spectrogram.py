@@ -58,6 +58,12 @@ def log_mel(waveforms: Sequence[Waveform], config: SpectrogramConfig) -> Tensor:
     return (padded - config.mean) / (2 * config.std)
 
 
+def samples_heard(config: SpectrogramConfig) -> int:
+    """How many samples of a clip, from its start, `log_mel` looks at."""
+    window, hop = _window_and_hop(config.sampling_rate)
+    return (config.max_length - 1) * hop + window
+
+
 def number_of_frames(samples: int, sampling_rate: int) -> int:
     """Whole windows in a clip of so many samples; a clip shorter than one window counts as one, padded with
     zeros.

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import ASTModel
+from transformers import ASTConfig, ASTModel
 
-from ..adapter_folder import read_adapter, write_adapter
-from ..config import SpectrogramConfig, parse_dataclass
+from ..adapter_folder import check_fit, declare, find_backbone, read_adapter, read_weights, write_adapter
+from ..config import MOST_FRAMES, SpectrogramConfig, parse_dataclass
 from ..errors import UserError
-from ..files import list_some
+from ..text import is_plain, shown
 from . import (  # noqa: F401  importing a method registers it
     adapter,
     bitfit,
@@ -31,6 +32,7 @@ from .frozen import speed_up
 from .method import Trained, check_initialised, get_method
 from .reference import trained_from_reference
 
+MOST_CLASSES = 100_000
 ADAPTED = "petl_ast_method"  # set on a backbone that a method has entered
 
 
@@ -74,9 +76,11 @@ class ASTWithAdapter(nn.Module):
         if not isinstance(labels, list) or len(labels) != self.settings["num_classes"]:
             raise UserError(
                 f"{self._source} does not name its {self.settings['num_classes']} classes "
-                f"(labels: {labels}); it was not saved by a training run, or was edited."
+                f"(labels: {labels!s:.300}); it was not saved by a training run, or was edited."
             )
-        return [str(label) for label in labels]
+        if not all(isinstance(label, str) and is_plain(label) for label in labels):
+            raise UserError(f"{self._source}: labels holds something else than names of one line of text.")
+        return list(labels)
 
     @property
     def spectrogram(self) -> SpectrogramConfig:
@@ -176,15 +180,7 @@ class ASTWithAdapter(nn.Module):
                 unchanged.
         """
         own = self.trained_state()
-        problems = [f"missing: {name}" for name in own.keys() - state.keys()]
-        problems += [f"unknown: {name}" for name in state.keys() - own.keys()]
-        problems += [
-            f"shape {list(state[name].shape)} instead of {list(own[name].shape)}: {name}"
-            for name in own.keys() & state.keys()
-            if state[name].shape != own[name].shape
-        ]
-        if problems:
-            raise UserError(f"These weights do not fit the model:\n{list_some(sorted(problems))}")
+        check_fit(declare(own), declare(state))
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(state[name])
@@ -277,39 +273,90 @@ def build_model(
     Raises:
         UserError: if the backbone cannot be loaded, or an argument or option is not one there is.
     """
-    for name, number in (("num_classes", num_classes), ("max_length", max_length)):
-        if not isinstance(number, int) or number < 1:
-            raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
-    for name, value, known in (
-        ("position_embeddings", position_embeddings, ("crop", "interpolate", "zeros")),
-        ("pooling", pooling, ("mean", "cls")),
-    ):
-        if value not in known:
-            raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(known)}.")
+    plan = _Plan.of(num_classes, max_length, method, method_options, position_embeddings, pooling)
     if isinstance(backbone, ASTModel) and hasattr(backbone, ADAPTED):
         raise UserError("This ASTModel has been adapted already; build each model from one of its own.")
-    chosen = get_method(method)
-    options = chosen.parse_options(dict(method_options or {}), f"method_options of {method!r}")
     ast = backbone.float().eval() if isinstance(backbone, ASTModel) else load_backbone(backbone)
     source = ast.name_or_path if isinstance(backbone, ASTModel) else str(backbone)
-    checksum = fingerprint(ast)
-    fit_length(ast, max_length, position_embeddings)
-    trained = chosen.install(ast, options)
-    setattr(ast, ADAPTED, method)
-    check_initialised(trained, chosen.may_start_at_zero)
-    model = ASTWithAdapter(ast, num_classes, pooling, trained)
-    speed_up(ast)
-    model.backbone_fingerprint = checksum
-    model.settings = {
-        "backbone": source,
-        "num_classes": num_classes,
-        "max_length": max_length,
-        "method": method,
-        "method_options": chosen.plain_options(options),
-        "position_embeddings": position_embeddings,
-        "pooling": pooling,
-    }
-    return model
+    return plan.build(ast, source, fingerprint(ast))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What `build_model` shall do to a backbone, its arguments checked."""
+
+    num_classes: int
+    max_length: int
+    method: str
+    options: Any
+    position_embeddings: PositionEmbeddings
+    pooling: Literal["mean", "cls"]
+
+    @classmethod
+    def of(
+        cls,
+        num_classes: int,
+        max_length: int = 500,
+        method: str = "adapter",
+        method_options: Mapping[str, Any] | None = None,
+        position_embeddings: PositionEmbeddings = "crop",
+        pooling: Literal["mean", "cls"] = "mean",
+    ) -> _Plan:
+        for name, number, most in (
+            ("num_classes", num_classes, MOST_CLASSES),
+            ("max_length", max_length, MOST_FRAMES),
+        ):
+            if type(number) is not int or not 1 <= number <= most:
+                raise UserError(
+                    f"{name} is {number!r:.100}; it must be a whole number of at least 1, at most {most:,}."
+                )
+        for name, value, known in (
+            ("position_embeddings", position_embeddings, ("crop", "interpolate", "zeros")),
+            ("pooling", pooling, ("mean", "cls")),
+        ):
+            if value not in known:
+                raise UserError(f"{name} is {value!r:.100}; it must be one of: {', '.join(known)}.")
+        if not isinstance(method, str) or not isinstance(method_options, Mapping | None):
+            given = f"{method!r:.100} with {method_options!r:.100}"
+            raise UserError(f"The method is {given}; it must be a name, its method_options a mapping.")
+        options = get_method(method).parse_options(
+            dict(method_options or {}), f"method_options of {method!r}"
+        )
+        return cls(num_classes, max_length, method, options, position_embeddings, pooling)
+
+    def build(self, ast: ASTModel, source: str, checksum: str) -> ASTWithAdapter:
+        """Adapt `ast`, whose weights are those of `checksum`."""
+        model, trained = self._adapt(ast)
+        chosen = get_method(self.method)
+        check_initialised(trained, chosen.may_start_at_zero)
+        speed_up(ast)
+        model.backbone_fingerprint = checksum
+        model.settings = {
+            "backbone": source,
+            "num_classes": self.num_classes,
+            "max_length": self.max_length,
+            "method": self.method,
+            "method_options": chosen.plain_options(self.options),
+            "position_embeddings": self.position_embeddings,
+            "pooling": self.pooling,
+        }
+        return model
+
+    def trained_tensors(self, config: ASTConfig) -> dict[str, Tensor]:
+        """What `ASTWithAdapter.trained_state` would be on such a backbone, without the memory."""
+        try:
+            with torch.device("meta"):
+                model, _ = self._adapt(ASTModel(ASTConfig.from_dict(config.to_dict())))
+        except (RuntimeError, TypeError, OverflowError) as error:  # torch's, for sizes beyond 64 bits
+            reason = str(error).splitlines()[0]
+            raise UserError(f"method_options of {self.method!r} make no model ({reason}).") from error
+        return model.trained_state()
+
+    def _adapt(self, ast: ASTModel) -> tuple[ASTWithAdapter, Trained]:
+        fit_length(ast, self.max_length, self.position_embeddings)
+        trained = get_method(self.method).install(ast, self.options)
+        setattr(ast, ADAPTED, self.method)
+        return ASTWithAdapter(ast, self.num_classes, self.pooling, trained), trained
 
 
 def load_adapter(folder: str | Path, backbone: str | Path | ASTModel | None = None) -> ASTWithAdapter:
@@ -323,27 +370,29 @@ def load_adapter(folder: str | Path, backbone: str | Path | ASTModel | None = No
         UserError: if the folder is no adapter folder, or its backbone is another than the one it was trained
             on.
     """
-    state, config = read_adapter(Path(folder))
+    declared, config = read_adapter(Path(folder))
     settings = dict(config.pop("model"))
-    expected = settings.pop("backbone_fingerprint")
-    if backbone is not None:
-        settings["backbone"] = backbone
-    elif not settings.get("backbone"):
-        raise UserError(
-            f"{folder} was trained on a backbone in memory: give it as backbone=... or --backbone."
-        )
+    expected, saved = settings.pop("backbone_fingerprint"), settings.pop("backbone", None)
     try:
-        model = build_model(**settings)
+        plan = _Plan.of(**settings)
     except TypeError as error:
         raise UserError(f"{folder}: its model settings are not this version's ({error}).") from error
-    if model.backbone_fingerprint != expected:
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
+    source = find_backbone(saved, Path(folder)) if backbone is None else backbone
+    ast = source if isinstance(source, ASTModel) else load_backbone(source)
+    if isinstance(source, ASTModel) and hasattr(source, ADAPTED):
+        raise UserError("This ASTModel has been adapted already; load each adapter into one of its own.")
+    if (checksum := fingerprint(ast.float().eval())) != expected:
+        name = source.name_or_path if isinstance(source, ASTModel) else str(source)
         raise UserError(
-            f"{folder} was trained on a backbone with fingerprint {expected}, but "
-            f"{model.settings['backbone']!r} has {model.backbone_fingerprint}: other weights. "
-            "Name the right one with --backbone (or backbone=...)."
+            f"{folder} was trained on a backbone with fingerprint {shown(expected)[:100]}, but "
+            f"{name!r} has {checksum}: other weights. Name the right one with --backbone (or backbone=...)."
         )
-    try:
-        model.load_trained_state(state)
+    try:  # what the files declare is compared before either takes memory
+        check_fit(declare(plan.trained_tensors(ast.config)), declared)
+        model = plan.build(ast, ast.name_or_path if isinstance(source, ASTModel) else str(source), checksum)
+        model.load_trained_state(read_weights(Path(folder)))
     except UserError as error:
         raise UserError(f"{folder}: {error}") from error
     model.metadata = config

@@ -25,6 +25,18 @@ from ..errors import UserError
 PositionEmbeddings = Literal["crop", "interpolate", "zeros"]
 
 MODEL_TYPE = "audio-spectrogram-transformer"
+# Far beyond every AST there is; what is declared is refused before memory is taken for it.
+LARGEST = {
+    **{
+        "hidden_size": 8192,
+        "num_hidden_layers": 200,
+        "num_attention_heads": 256,
+        "intermediate_size": 65_536,
+    },
+    **{"patch_size": 256, "frequency_stride": 256, "time_stride": 256, "max_length": 100_000},
+    "num_mel_bins": 1024,
+}
+SMALLEST_SHARE = 16  # weights described for every byte of the files: those of a whole checkpoint have 1/4
 SPECIAL_TOKENS = 2  # CLS and distillation, in front of the patches
 PAPER_BACKBONE = "MIT/ast-finetuned-audioset-10-10-0.4593"
 POSITION_TABLE = "embeddings.position_embeddings"
@@ -163,7 +175,21 @@ def _read_config(name: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"{name}: config.json holds no mapping.")
     if (model_type := config.get("model_type")) != MODEL_TYPE:
-        raise UserError(f"{name} holds a model of type {model_type!r}, not an AST ({MODEL_TYPE!r}).")
+        raise UserError(f"{name} holds a model of type {model_type!r:.100}, not an AST ({MODEL_TYPE!r}).")
+    for key, most in LARGEST.items():
+        if key in config and not (type(value := config[key]) is int and 1 <= value <= most):
+            raise UserError(
+                f"{name}: {key} in config.json is {value!r:.100}; it must be a whole number of at least "
+                f"1 and at most {most:,}."
+            )
+    files = list(Path(name).glob("*.safetensors")) if is_path else []
+    width, layers = config.get("hidden_size", 768), config.get("num_hidden_layers", 12)
+    values = layers * width * (4 * width + 2 * config.get("intermediate_size", 3072))
+    if files and values > 1_000_000 + SMALLEST_SHARE * sum(file.stat().st_size for file in files):
+        raise UserError(
+            f"{name}: config.json describes a model of more than {values:,} weights, many times what "
+            "the files beside it hold."
+        )
     return config
 
 

@@ -7,6 +7,7 @@ Besides, the final LayerNorm trains.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,24 @@ class PeftOptions:
             "modules_to_save": (None,),
             "init_lora_weights": STARTS,
         }.items():
-            if (value := options.fields.get(name, allowed[0])) not in allowed:
+            value = options.fields.get(name, allowed[0])
+            if not any(type(value) is type(one) and value == one for one in allowed):
                 raise UserError(
-                    f"method_options.{name} is {value!r}; here it must be one of {list(allowed)}, for the "
-                    "backbone stays frozen."
+                    f"method_options.{name} is {value!r:.100}; here it must be one of {list(allowed)}, for "
+                    "the backbone stays frozen."
+                )
+        plain = cls().config()
+        for name, value in options.fields.items():
+            if name not in FIELDS and getattr(plain, name, value) != value:
+                raise UserError(
+                    f"method_options.{name} is {value!r:.100}, which makes something else than LoRA in a "
+                    f"frozen backbone. Of LoraConfig's fields this method takes: {', '.join(FIELDS)}."
+                )
+        for name in _patterns(options.fields):
+            if not isinstance(name, str) or not _SIMPLE.fullmatch(name) or name.count("*") > MOST_STARS:
+                raise UserError(
+                    f"method_options of 'peft': {name!r:.100} names no modules: give names (in a list, if "
+                    f"there are several), or patterns of letters, digits, . ^ $ \\ and up to {MOST_STARS} .*"
                 )
         options.config()
         return options
@@ -96,12 +111,31 @@ class PeftOptions:
 
         try:
             return LoraConfig(**self.fields)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # whatever it makes of values that it does not check
             raise UserError(f"method_options of 'peft': peft's LoraConfig says: {error}") from error
 
 
 # Ways to begin that leave the backbone's weights as they are; the others of peft subtract from them.
 STARTS = (True, False, "gaussian")
+# Fields that make a LoRA of another form or place; peft_type and the like would make it another method.
+FIELDS = (
+    *("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "fan_in_fan_out", "bias"),
+    *("use_rslora", "use_dora", "modules_to_save", "init_lora_weights", "layers_to_transform"),
+    *("layers_pattern", "rank_pattern", "alpha_pattern", "lora_bias"),
+)
+# peft takes such values for regular expressions, and of those some are never done with a name.
+_SIMPLE = re.compile(r"(?:[\w.^$\\-]|(?<=\.)\*){1,200}")
+MOST_STARS = 3
+
+
+def _patterns(fields: dict[str, Any]) -> list[Any]:
+    patterns: list[Any] = []
+    for name in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"):
+        value = fields.get(name)
+        patterns += (
+            list(value) if isinstance(value, list | tuple | set | dict) else [value] * (value is not None)
+        )
+    return patterns
 
 
 def install_peft(backbone: ASTModel, options: PeftOptions) -> Trained:
@@ -112,8 +146,9 @@ def install_peft(backbone: ASTModel, options: PeftOptions) -> Trained:
     """
     try:
         return _inject(backbone, options.config())
-    except ValueError as error:
-        raise UserError(f"method_options of 'peft': {error}") from error
+    except Exception as error:  # peft looks at most values only when it uses them
+        reason = str(error) or type(error).__name__
+        raise UserError(f"method_options of 'peft': {reason}") from error
 
 
 def _inject(backbone: ASTModel, config: LoraConfig) -> Trained:

@@ -18,6 +18,7 @@ from .insertion import adapt_ffn, adapt_mhsa
 from .method import Trained, parameters_of
 
 Location = Literal["mhsa", "ffn"]
+MOST_EXPERTS = 256  # each is a module of its own in every layer
 EXPERT_NAMES = (
     r"^layers\.(\d+)\.(?:attention|mlp)\.adapter\.experts\.(\d+)\.",
     r"model.encoder.layer.\1.moa.moa.\2.",
@@ -44,10 +45,10 @@ class MixtureOptions:
     normalize: bool = False
 
     def __post_init__(self) -> None:
-        if self.num_experts < 1 or self.num_slots < 1:
+        if not 1 <= self.num_experts <= MOST_EXPERTS or self.num_slots < 1:
             raise UserError(
                 f"method_options: num_experts ({self.num_experts}) and num_slots ({self.num_slots}) "
-                "must be at least 1."
+                f"must be at least 1, and the experts at most {MOST_EXPERTS}."
             )
 
 

@@ -24,7 +24,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import RunConfig
-from ..data.esc50_dataset import CSV, ESC50Dataset
+from ..data.esc50_csv import CSV
+from ..data.esc50_dataset import ESC50Dataset
 from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .machines import Machine
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,34 +10,28 @@ from typing import Any
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from ..config import RunConfig, to_yaml
+from ..config import RunConfig
+from ..data.cache_builder import MOST_NAMED
 from ..data.esc50_dataset import ESC50Dataset, FoldSplit
 from ..errors import UserError
 from ..files import (
-    clear_write_errors,
     list_some,
     locked,
-    read_json,
-    remove_litter,
     write_csv,
     write_json,
-    write_text,
 )
 from ..models.ast_with_adapter import ASTWithAdapter
+from ..text import shown
 from . import console as screen
-from .environment import describe, make_accelerator
+from .environment import make_accelerator
 from .fold import FoldRun
 from .interrupt import StopRequest
-from .metrics import over_folds
 from .micro_batches import MicroBatches
-from .resume import check_same_material, finished_folds, goes_on, material, with_resumed_output
-from .run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, LOCK, PLOTS, RESULT, SUMMARY_CSV, SUMMARY_JSON
+from .run_folder import LOCK, PLOTS, SUMMARY_CSV, SUMMARY_JSON
+from .run_start import begin, finished_folds, go_on, goes_on, with_resumed_output
+from .summary import KINDS, summarise, summary_rows
 from .workplace import new_model, set_up
-
-KINDS = ("last", "best")  # which epoch's weights
-STATISTICS = ("mean", "standard_deviation", "low", "high")
 
 
 def cross_validate(config: RunConfig) -> dict[str, Any]:
@@ -58,7 +50,9 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     """
     config = with_resumed_output(config)
     output = Path(config.output)
-    dataset = ESC50Dataset(config.data.root, config.data.subset, config.spectrogram, config.data.cache)
+    dataset = ESC50Dataset(
+        config.data.root, config.data.subset, config.spectrogram, config.data.cache, config.data.on_error
+    )
     splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
     model = new_model(config, dataset, splits[0].test)  # what cannot work about it is said before the rest
@@ -68,10 +62,11 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     with locked(output / LOCK, busy):
         resumed = goes_on(config)
         load_with_progress(dataset, screen.messages())
+        splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
         if resumed:
-            _resume_output(config, dataset, model, accelerator)
+            go_on(config, dataset, model, accelerator)
         else:  # what an earlier run left goes only when nothing stands in this one's way
-            _start_output(config, dataset, model, accelerator)
+            begin(config, dataset, model, accelerator)
         summary = _run_folds(config, dataset, splits, model, accelerator)
         _draw(output, dataset)
     return summary
@@ -139,57 +134,24 @@ def _keep_summary(
 
 
 def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
-    """Have the spectrograms ready, with a bar while they are computed, and name silent clips."""
+    """Have the spectrograms ready, with a bar while they are computed, and name silent and skipped clips."""
     with screen.progress(console) as bars:
         task = bars.add_task("Spectrograms", total=len(dataset), note="", visible=False)
         dataset.load_spectrograms(lambda: bars.update(task, advance=1, visible=True))
+    for note in dataset.notes:
+        console.print(f"Warning: {note}")
+    if dataset.skipped:
+        rows = sum(problem.line > 0 for problem in dataset.skipped)
+        console.print(
+            f"Warning: {rows} rows of the csv and {len(dataset.skipped) - rows} clips cannot be used and are "
+            f"left out; {len(dataset)} clips are used:\n"
+            f"{list_some((shown(problem.reason) for problem in dataset.skipped), MOST_NAMED)}"
+        )
     if dataset.silent:
         console.print(
             f"Warning: {len(dataset.silent)} clips hold nothing but silence; "
             f"they are used all the same:\n{list_some(dataset.silent)}"
         )
-
-
-def summarise(results: Sequence[dict[str, Any]], unfinished: Sequence[int] = ()) -> dict[str, Any]:
-    """The finished folds, and over them the mean, deviation and 95 % interval of both kinds of weights; and
-    the folds that are still to be done.
-    """
-    over = {
-        kind: dataclasses.asdict(over_folds([r[kind]["test_accuracy"] for r in results])) for kind in KINDS
-    }
-    return {"folds": list(results), "unfinished": list(unfinished), **over}
-
-
-def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The summary as a table: a row per fold, then mean, standard deviation and the interval's ends."""
-    rows = [
-        {"fold": r["test"], **{kind: r[kind]["test_accuracy"] for kind in KINDS}}
-        | {"best_epoch": r["best"]["epoch"]}
-        for r in summary["folds"]
-    ]
-    for name in STATISTICS:
-        rows.append({"fold": name, **{kind: summary[kind][name] for kind in KINDS}, "best_epoch": ""})
-    return rows
-
-
-def summary_table(summary: dict[str, Any], title: str) -> Table:
-    """The summary for the screen; "last epoch" is the paper's way."""
-    left = ", ".join(map(str, summary["unfinished"]))
-    table = Table("tested on fold", title=title, caption=f"not finished: fold {left}" if left else None)
-    for heading in ("clips", "last epoch", "best epoch", "best is epoch", "seconds"):
-        table.add_column(heading, justify="right")
-    for r in summary["folds"]:
-        accuracies = [f"{r[kind]['test_accuracy']:.2%}" for kind in KINDS]
-        best = str(r["best"]["epoch"])
-        table.add_row(str(r["test"]), str(r["clips"]["test"]), *accuracies, best, f"{r['seconds']:.0f}")
-    table.add_section()
-    table.add_row("mean", "", *(f"{summary[kind]['mean']:.2%}" for kind in KINDS), style="bold")
-    if summary["last"]["standard_deviation"] is not None:
-        deviations = (f"{summary[kind]['standard_deviation']:.2%}" for kind in KINDS)
-        intervals = (f"{summary[kind]['low']:.1%} to {summary[kind]['high']:.1%}" for kind in KINDS)
-        table.add_row("standard deviation", "", *deviations)
-        table.add_row("95 % interval", "", *intervals)
-    return table
 
 
 class _FoldProgress:
@@ -230,50 +192,6 @@ def _test_folds(config: RunConfig, dataset: ESC50Dataset) -> list[int]:
             f"data.folds is {folds}; name each fold to test on once, or leave it out for all of them."
         )
     return folds
-
-
-def _start_output(
-    config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator
-) -> None:
-    """Clear what an earlier run left, and leave configuration, machine and material."""
-    output = Path(config.output)
-    with clear_write_errors(output):
-        for fold in output.glob("fold_*"):
-            for name in (RESULT, CHECKPOINT):  # first: without them nobody goes on with what is left
-                (fold / name).unlink(missing_ok=True)
-            shutil.rmtree(fold)
-        shutil.rmtree(output / PLOTS, ignore_errors=True)
-        for name in (SUMMARY_JSON, SUMMARY_CSV):
-            (output / name).unlink(missing_ok=True)
-    remove_litter(output)
-    write_text(output / CONFIG, to_yaml(config))  # first: it makes the folder a run's
-    environment = describe(config.train, accelerator.device)
-    write_json(
-        output / ENVIRONMENT, {**environment, "material": material(dataset, model.backbone_fingerprint)}
-    )
-
-
-def _resume_output(
-    config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator
-) -> None:
-    """Tidy up behind a killed process, and note the machine that goes on."""
-    output = Path(config.output)
-    check_same_material(config, dataset, model.backbone_fingerprint)
-    remove_litter(output)
-    for result in output.glob(f"fold_*/{RESULT}"):  # killed between its last two acts
-        with clear_write_errors(result.parent):
-            (result.parent / CHECKPOINT).unlink(missing_ok=True)
-    environment, now = read_json(output / ENVIRONMENT), describe(config.train, accelerator.device)
-    if changed := [
-        f"{name}: {environment.get(name)} before, {now[name]} now"
-        for name in ("device", "torch_threads", "versions")
-        if environment.get(name) != now[name]
-    ]:
-        screen.messages().print(
-            "This is not the machine or the software that the run was begun with; what is still to be done "
-            f"may differ in the last digits:\n{list_some(changed)}"
-        )
-    write_json(output / ENVIRONMENT, {**environment, "resumed": [*environment.get("resumed", []), now]})
 
 
 def _draw(output: Path, dataset: ESC50Dataset) -> None:

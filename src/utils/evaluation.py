@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from rich.text import Text
 from sklearn.metrics import classification_report
 
 from ..data.batches import Batches
-from ..data.esc50_dataset import CSV, ESC50Dataset
+from ..data.esc50_csv import CSV
+from ..data.esc50_dataset import ESC50Dataset
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter, load_adapter
+from ..text import is_plain
 from . import console as screen
 from .cross_validation import load_with_progress
 from .engine import eval_one_epoch
@@ -72,18 +75,23 @@ def evaluate(
     )
     root = data_root or trained_on.get("root")
     fold = fold if fold is not None else trained_on.get("test")
+    _check(folder, "data.root", root, root is None or (isinstance(root, str) and is_plain(root)))
+    _check(folder, "data.test", fold, fold is None or type(fold) is int)
     if root is None or fold is None:
         raise UserError(
             f"{folder} does not say which data and fold it was tested on; give --data_root and --fold."
         )
-    if data_root is None and not (Path(root) / CSV).is_file():
+    if data_root is None and not os.path.isfile(Path(root) / CSV):
         raise UserError(
             f"{root}, where {folder} was trained, holds no data set now; say where with --data_root."
         )
     batch_size = training.get("batch_size", 32)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise UserError(f"{folder}: training.batch_size is {batch_size!r}. Was adapter_config.json edited?")
-    dataset = ESC50Dataset(root, trained_on.get("subset", "all"), model.spectrogram, cache)
+    _check(folder, "training.batch_size", batch_size, type(batch_size) is int and 1 <= batch_size <= 8192)
+    reported = _section(model, folder, "metrics").get("test_accuracy")
+    _check(folder, "metrics.test_accuracy", reported, reported is None or type(reported) in (int, float))
+    dataset = ESC50Dataset(
+        root, trained_on.get("subset", "all"), model.spectrogram, cache, trained_on.get("on_error", "stop")
+    )
     if dataset.class_names != labels:
         raise UserError(
             f"{folder} was trained for the classes {', '.join(labels)}; "
@@ -96,6 +104,8 @@ def evaluate(
 
     batches = Batches(*dataset.tensors(), dataset.indices([fold]), batch_size, accelerator.device)
     result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
+    if not result.logits.isfinite().all():
+        raise UserError(f"{folder} computes values that are not finite: its weights are of no use.")
     truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
     same_fold = fold == trained_on.get("test")
     return Evaluation(
@@ -103,7 +113,7 @@ def evaluate(
         clips=len(truth),
         accuracy=result.accuracy,
         loss=result.loss,
-        reported=_section(model, folder, "metrics").get("test_accuracy") if same_fold else None,
+        reported=reported if same_fold else None,
         seen=_seen(fold, trained_on),
         class_names=labels,
         matrix=confusion(truth, predicted, len(labels)),
@@ -119,15 +129,21 @@ def evaluate(
 
 
 def _seen(fold: int, trained_on: dict[str, Any]) -> str | None:
-    if fold in (trained_on.get("train") or ()):
+    train = trained_on.get("train")
+    if isinstance(train, list) and fold in train:
         return "trained on"
     return "validated on" if fold == trained_on.get("validation") else None
+
+
+def _check(folder: Path, name: str, value: object, fine: bool) -> None:
+    if not fine:
+        raise UserError(f"{folder}: {name} is {value!r:.100}. Was adapter_config.json edited?")
 
 
 def _section(model: ASTWithAdapter, folder: Path, name: str) -> dict[str, Any]:
     section = model.metadata.get(name) or {}
     if not isinstance(section, dict):
-        raise UserError(f"{folder}: {name} is {section!r}, no section. Was adapter_config.json edited?")
+        raise UserError(f"{folder}: {name} is {section!r:.100}, no section. Was adapter_config.json edited?")
     return section
 
 

@@ -267,7 +267,12 @@ class FoldRun:
             self._folder / kind,
             labels=self._dataset.class_names,
             spectrogram=dataclasses.asdict(config.spectrogram),
-            data={"root": config.data.root, "subset": config.data.subset, **dataclasses.asdict(self._split)},
+            data={
+                "root": config.data.root,
+                "subset": config.data.subset,
+                "on_error": config.data.on_error,
+                **dataclasses.asdict(self._split),
+            },
             training={"batch_size": config.train.batch_size, "precision": config.train.precision},
             metrics=metrics,
             versions=versions(),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.audio import read_waveform
-from ..data.spectrogram import log_mel
+from ..data.spectrogram import log_mel, samples_heard
 from ..errors import UserError
 from ..models.ast_with_adapter import load_adapter
 from .environment import make_accelerator
@@ -53,10 +53,11 @@ def predict(
     accelerator = make_accelerator(device)
     model = load_adapter(folder, backbone).to(accelerator.device)
     spectrogram, labels = model.spectrogram, model.labels
+    wanted = samples_heard(spectrogram)
 
     def read(path: Path) -> Tensor | UserError:
         try:
-            return log_mel([read_waveform(path, spectrogram.sampling_rate)], spectrogram)[0]
+            return log_mel([read_waveform(path, spectrogram.sampling_rate, wanted)], spectrogram)[0]
         except UserError as error:
             return error
 
@@ -68,6 +69,8 @@ def predict(
                 logits = (
                     model(torch.stack(clips).to(accelerator.device)) if clips else torch.empty(0, len(labels))
                 )
+            if not logits.isfinite().all():
+                raise UserError(f"{folder} computes values that are not finite: its weights are of no use.")
             probabilities = iter(logits.float().softmax(1).cpu())
             for path, clip in zip(batch, read_clips, strict=True):
                 if isinstance(clip, UserError):

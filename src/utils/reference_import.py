@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from ..config import RunConfig
 from ..errors import UserError
 from ..models.ast_with_adapter import build_model
 from .environment import versions
+from .torch_file import read_state_dict
 
 HEAD = "classification_head.weight"
 
@@ -33,7 +30,9 @@ def import_reference(
     Raises:
         UserError: if the file is no such state dict, or does not fit the configuration or the labels.
     """
-    state = _read(file)
+    state = read_state_dict(file)
+    if HEAD not in state or state[HEAD].ndim != 2 or state[HEAD].numel() == 0:
+        raise UserError(f"{file} holds no {HEAD!r}: it is no state dict of the paper's reference code.")
     classes = len(state[HEAD])
     names = [f"class {i}" for i in range(classes)] if labels is None else list(labels)
     if len(names) != classes:
@@ -50,21 +49,3 @@ def import_reference(
         imported_from=file.name,
         versions=versions(),
     )
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    """The state dict, read without running code from the file."""
-    if not file.is_file():
-        raise UserError(f"{file}: no such file.")
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise UserError(
-            f"{file} cannot be read as a torch file of plain tensors ({str(error).splitlines()[0]}).\n"
-            "Save the reference model with torch.save(model.state_dict(), FILE)."
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{file} holds no state dict: save it with torch.save(model.state_dict(), FILE).")
-    if HEAD not in state or state[HEAD].ndim != 2:
-        raise UserError(f"{file} holds no {HEAD!r}: it is no state dict of the paper's reference code.")
-    return dict(state)

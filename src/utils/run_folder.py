@@ -1,6 +1,6 @@
 """What lies where in the folder of a run, and how to read it back.
 
-config.yaml  environment.json  summary.json  summary.csv  plots/
+config.yaml  environment.json  summary.json  summary.csv  plots/  (skipped.csv: clips left out, if any)
 fold_N/      metrics.csv  times.csv  predictions.csv  result.json  last/  best/   (N is the fold tested on)
              checkpoint.safetensors while the fold is not finished
 """
@@ -25,7 +25,7 @@ CONFIG, ENVIRONMENT, SUMMARY_JSON, SUMMARY_CSV = (
 )
 METRICS, TIMES, PREDICTIONS, RESULT = "metrics.csv", "times.csv", "predictions.csv", "result.json"
 CHECKPOINT, LOCK = "checkpoint.safetensors", ".lock"
-PLOTS = "plots"
+PLOTS, SKIPPED = "plots", "skipped.csv"
 
 
 @dataclass(frozen=True)

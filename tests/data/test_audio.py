@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from librosa import resample
 
-from petl_ast.data.audio import read_waveform
+from petl_ast.data.audio import WHOLE, read_waveform
 from petl_ast.errors import UserError
 
 RATE = 16000
@@ -152,3 +154,55 @@ def test_absurdly_large_samples_are_refused(tmp_path):
     soundfile.write(path, np.full(800, 1e20), 16000, subtype="FLOAT")
     with pytest.raises(UserError, match=r"huge.wav: holds samples"):
         read_waveform(path, 16000)
+
+
+# No more of a file than is wanted
+
+WANTED = 80240  # five seconds and the last window
+
+
+def as_before(path: Path, rate: int) -> np.ndarray:
+    """The whole file at once, decoded, averaged and resampled."""
+    samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    return (
+        waveform
+        if file_rate == rate
+        else resample(waveform, orig_sr=file_rate, target_sr=rate, res_type="soxr_hq")
+    )
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_five_seconds_are_the_same_bits_as_when_read_at_once(tmp_path, rate, channels):
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, noise(5 * rate, channels), rate)
+    np.testing.assert_array_equal(read_waveform(path, RATE, WANTED), as_before(path, RATE))
+    np.testing.assert_array_equal(read_waveform(path, RATE), as_before(path, RATE))
+
+
+def test_real_clips_are_the_same_bits_as_when_read_at_once(esc10_root):
+    for path in sorted((esc10_root / "audio").iterdir())[::40]:
+        np.testing.assert_array_equal(read_waveform(path, RATE, WANTED), as_before(path, RATE))
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 384000])
+def test_the_start_of_a_long_file_is_that_of_the_whole(tmp_path, rate):
+    path, samples = tmp_path / "long.wav", 2 * WHOLE + 12345
+    soundfile.write(path, noise(samples), rate)
+    start, whole = read_waveform(path, RATE, WANTED), as_before(path, RATE)
+    assert WANTED <= len(start) < len(whole)
+    np.testing.assert_allclose(start[:WANTED], whole[:WANTED], rtol=0, atol=1e-6)
+
+
+def test_an_hour_takes_little_memory(tmp_path):
+    path = tmp_path / "hour.flac"
+    with soundfile.SoundFile(path, "w", 44100, 2) as file:
+        for _ in range(60):
+            file.write(np.zeros((60 * 44100, 2)))
+    tracemalloc.start()
+    try:
+        assert len(read_waveform(path, RATE, WANTED)) >= WANTED
+        assert tracemalloc.get_traced_memory()[1] < 100e6  # the hour has 1270e6
+    finally:
+        tracemalloc.stop()

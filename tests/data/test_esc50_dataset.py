@@ -416,3 +416,83 @@ def test_csv_with_semicolons_gets_the_remedy(miniature):
     path.write_text(path.read_text().replace(",", ";"))
     with pytest.raises(UserError, match="with commas, not semicolons"):
         ESC50Dataset(miniature)
+
+
+# Leaving out what cannot be used
+
+
+def test_skip_uses_the_good_rows_and_tells_the_others(miniature, rows):
+    rows[3]["fold"] = "one"
+    rows[9] = dict(rows[8])
+    write_rows(miniature, rows)
+    dataset = ESC50Dataset(miniature, on_error="skip")
+    assert [clip.path.name for clip in dataset.clips] == [
+        row["filename"] for i, row in enumerate(rows) if i not in (3, 9)
+    ]
+    assert [(problem.clip, problem.line) for problem in dataset.skipped] == [
+        (rows[3]["filename"], 5),
+        (rows[8]["filename"], 11),
+    ]
+    assert dataset.class_names == CLASS_NAMES
+
+
+def test_skip_drops_unusable_clips_with_the_spectrograms(miniature, tmp_path):
+    bad = [clip.path for clip in ESC50Dataset(miniature).clips[4:21:8]]
+    for path in bad:
+        path.write_text("not a sound")
+    for _ in ("cold", "warm"):
+        dataset = ESC50Dataset(miniature, spectrogram=CONFIG, cache=tmp_path / "cache", on_error="skip")
+        spectrograms, labels = dataset.tensors()
+        assert len(dataset) == len(spectrograms) == len(labels) == 27
+        assert [problem.clip for problem in dataset.skipped] == [path.name for path in bad]
+        for i in (0, 4, 26):  # what is behind a gap has moved up with its label
+            expected = log_mel([read_waveform(dataset.clips[i].path, CONFIG.sampling_rate)], CONFIG)[0]
+            torch.testing.assert_close(dataset[i][0], expected, rtol=0, atol=1e-4)
+            assert dataset[i][1] == dataset.clips[i].label
+    with pytest.raises(UserError, match="3 of 30 clips"):
+        ESC50Dataset(miniature, spectrogram=CONFIG, cache=tmp_path / "cache").load_spectrograms()
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"), [("category", "class noise"), ("fold", "fold 3")], ids=["class", "fold"]
+)
+def test_skip_does_not_go_on_without_a_class_or_a_fold(miniature, rows, tmp_path, gone, named):
+    lost = [row for row in rows if row[gone] in ("noise", "3")]
+    kept = {row["filename"]: (miniature / "audio" / row["filename"]).read_bytes() for row in lost}
+    for name in kept:
+        (miniature / "audio" / name).unlink()
+    dataset = ESC50Dataset(miniature, spectrogram=CONFIG, cache=tmp_path / "cache", on_error="skip")
+    with pytest.raises(UserError, match=f"nothing is left of: {named}"):
+        dataset.load_spectrograms()
+    for name, content in kept.items():
+        (miniature / "audio" / name).write_bytes(content)
+    for row in lost:
+        row["filename"] = "../" + row["filename"]
+    write_rows(miniature, rows)
+    with pytest.raises(UserError, match=f"nothing is left of: {named}"):
+        ESC50Dataset(miniature, on_error="skip")
+
+
+def test_skip_with_no_usable_row_at_all(miniature, rows):
+    write_rows(miniature, [row | {"fold": "x"} for row in rows])
+    with pytest.raises(UserError, match="nothing is left"):
+        ESC50Dataset(miniature, on_error="skip")
+
+
+def test_a_link_inside_the_data_folder_is_fine(miniature, rows):
+    audio = miniature / "audio"
+    (miniature / "store").mkdir()
+    (audio / rows[0]["filename"]).rename(miniature / "store" / "a.wav")
+    (audio / rows[0]["filename"]).symlink_to(Path("..") / "store" / "a.wav")
+    assert len(ESC50Dataset(miniature)) == 30
+
+
+def test_a_hundred_thousand_rows_are_read(tmp_path):
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "audio").mkdir()
+    with (tmp_path / "meta" / "esc50.csv").open("w") as file:
+        file.write("filename,fold,target,category\n")
+        file.writelines(f"{i}.wav,{i % 5},{i % 50},class {i % 50}\n" for i in range(100_000))
+    dataset = ESC50Dataset(tmp_path)
+    assert len(dataset) == 100_000
+    assert len(dataset.class_names) == 50

@@ -1,20 +1,46 @@
-"""Which run to go on with, and whether it is the same one still."""
+"""How a run starts in its folder: anew, or going on with the one that is there if it is the same still."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import shlex
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from accelerate import Accelerator
 
 from ..config import RunConfig, load_run_config, to_yaml
+from ..data.esc50_csv import Problem
 from ..data.esc50_dataset import ESC50Dataset
 from ..errors import UserError
-from ..files import clear_write_errors, list_some, read_json
-from .run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, RESULT, fold_folder
+from ..files import (
+    clear_write_errors,
+    list_some,
+    read_json,
+    remove_litter,
+    write_csv,
+    write_json,
+    write_text,
+)
+from ..models.ast_with_adapter import ASTWithAdapter
+from ..text import shown
+from .console import messages
+from .environment import describe
+from .run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
+    PLOTS,
+    RESULT,
+    SKIPPED,
+    SUMMARY_CSV,
+    SUMMARY_JSON,
+    fold_folder,
+)
 
 # What may be another than when the run was started: where things lie, and what no number depends on.
 FREE = (
@@ -91,7 +117,60 @@ def finished_folds(config: RunConfig, folds: list[int]) -> dict[int, dict[str, A
     return results
 
 
-def check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str) -> None:
+def begin(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
+    """Clear what an earlier run left, and leave configuration, machine and material."""
+    output = Path(config.output)
+    with clear_write_errors(output):
+        for fold in output.glob("fold_*"):
+            for name in (RESULT, CHECKPOINT):  # first: without them nobody goes on with what is left
+                (fold / name).unlink(missing_ok=True)
+            shutil.rmtree(fold)
+        shutil.rmtree(output / PLOTS, ignore_errors=True)
+        for name in (SUMMARY_JSON, SUMMARY_CSV, SKIPPED):
+            (output / name).unlink(missing_ok=True)
+    remove_litter(output)
+    write_text(output / CONFIG, to_yaml(config))  # first: it makes the folder a run's
+    _write_skipped(output / SKIPPED, dataset.skipped)
+    environment = describe(config.train, accelerator.device)
+    write_json(
+        output / ENVIRONMENT, {**environment, "material": _material(dataset, model.backbone_fingerprint)}
+    )
+
+
+def go_on(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
+    """Tidy up behind a killed process, and note the machine that goes on."""
+    output = Path(config.output)
+    _check_same_material(config, dataset, model.backbone_fingerprint)
+    remove_litter(output)
+    for result in output.glob(f"fold_*/{RESULT}"):  # killed between its last two acts
+        with clear_write_errors(result.parent):
+            (result.parent / CHECKPOINT).unlink(missing_ok=True)
+    environment, now = read_json(output / ENVIRONMENT), describe(config.train, accelerator.device)
+    if changed := [
+        f"{name}: {environment.get(name)} before, {now[name]} now"
+        for name in ("device", "torch_threads", "versions")
+        if environment.get(name) != now[name]
+    ]:
+        messages().print(
+            "This is not the machine or the software that the run was begun with; what is still to be done "
+            f"may differ in the last digits:\n{list_some(changed)}"
+        )
+    write_json(output / ENVIRONMENT, {**environment, "resumed": [*environment.get("resumed", []), now]})
+
+
+def _write_skipped(path: Path, problems: Sequence[Problem]) -> None:
+    """Write what was left out as a table, if anything was."""
+    if problems:
+        write_csv(
+            path,
+            [
+                {"clip": shown(problem.clip), "line": problem.line or "", "reason": shown(problem.reason)}
+                for problem in problems
+            ],
+        )
+
+
+def _check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str) -> None:
     """See that clips and backbone are those that the run in the output folder was begun with.
 
     Raises:
@@ -100,7 +179,7 @@ def check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str)
     path = Path(config.output) / ENVIRONMENT
     environment = read_json(path)
     known = environment.get("material") if isinstance(environment, dict) else None
-    now = material(dataset, backbone)
+    now = _material(dataset, backbone)
     changed = [
         name for name, checksum in now.items() if not isinstance(known, dict) or known.get(name) != checksum
     ]
@@ -112,7 +191,7 @@ def check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str)
         )
 
 
-def material(dataset: ESC50Dataset, backbone: str) -> dict[str, str]:
+def _material(dataset: ESC50Dataset, backbone: str) -> dict[str, str]:
     """Checksums of what a run is made from: clips (names, folds, classes, sizes of files) and backbone."""
     digest = hashlib.sha256()
     for clip in dataset.clips:

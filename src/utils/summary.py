@@ -1,0 +1,56 @@
+"""What the folds of a run come to, as plain values, as rows of a csv, and as a table for the screen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from .metrics import over_folds
+
+KINDS = ("last", "best")  # which epoch's weights
+STATISTICS = ("mean", "standard_deviation", "low", "high")
+
+
+def summarise(results: Sequence[dict[str, Any]], unfinished: Sequence[int] = ()) -> dict[str, Any]:
+    """The finished folds, and over them the mean, deviation and 95 % interval of both kinds of weights; and
+    the folds that are still to be done.
+    """
+    over = {
+        kind: dataclasses.asdict(over_folds([r[kind]["test_accuracy"] for r in results])) for kind in KINDS
+    }
+    return {"folds": list(results), "unfinished": list(unfinished), **over}
+
+
+def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The summary as a table: a row per fold, then mean, standard deviation and the interval's ends."""
+    rows = [
+        {"fold": r["test"], **{kind: r[kind]["test_accuracy"] for kind in KINDS}}
+        | {"best_epoch": r["best"]["epoch"]}
+        for r in summary["folds"]
+    ]
+    for name in STATISTICS:
+        rows.append({"fold": name, **{kind: summary[kind][name] for kind in KINDS}, "best_epoch": ""})
+    return rows
+
+
+def summary_table(summary: dict[str, Any], title: str) -> Table:
+    """The summary for the screen; "last epoch" is the paper's way."""
+    left = ", ".join(map(str, summary["unfinished"]))
+    table = Table("tested on fold", title=title, caption=f"not finished: fold {left}" if left else None)
+    for heading in ("clips", "last epoch", "best epoch", "best is epoch", "seconds"):
+        table.add_column(heading, justify="right")
+    for r in summary["folds"]:
+        accuracies = [f"{r[kind]['test_accuracy']:.2%}" for kind in KINDS]
+        best = str(r["best"]["epoch"])
+        table.add_row(str(r["test"]), str(r["clips"]["test"]), *accuracies, best, f"{r['seconds']:.0f}")
+    table.add_section()
+    table.add_row("mean", "", *(f"{summary[kind]['mean']:.2%}" for kind in KINDS), style="bold")
+    if summary["last"]["standard_deviation"] is not None:
+        deviations = (f"{summary[kind]['standard_deviation']:.2%}" for kind in KINDS)
+        intervals = (f"{summary[kind]['low']:.1%} to {summary[kind]['high']:.1%}" for kind in KINDS)
+        table.add_row("standard deviation", "", *deviations)
+        table.add_row("95 % interval", "", *intervals)
+    return table
