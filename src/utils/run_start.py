@@ -179,11 +179,13 @@ def _check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str
     path = Path(config.output) / ENVIRONMENT
     environment = read_json(path)
     known = environment.get("material") if isinstance(environment, dict) else None
+    if not isinstance(known, dict):
+        raise UserError(
+            f"{path} does not tell what the run was begun with: another version wrote it, or it was edited. "
+            "Choose another folder with --output, or replace the run with --overwrite true."
+        )
     now = _material(dataset, backbone)
-    changed = [
-        name for name, checksum in now.items() if not isinstance(known, dict) or known.get(name) != checksum
-    ]
-    if changed:
+    if changed := [name for name, checksum in now.items() if known.get(name) != checksum]:
         raise UserError(
             f"{config.output} was begun with other {' and '.join(changed)} than there are now (checksums in "
             f"{path}). Restore them, choose another folder with --output, or replace the run with "

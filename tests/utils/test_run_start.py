@@ -107,6 +107,14 @@ def test_another_backbone_is_another_run(
     refused(capsys, options, "other backbone", str(run))
 
 
+def test_a_run_of_another_version_is_refused(run: Path, shared_miniature: Path, capsys: Capture) -> None:
+    path = run / "environment.json"
+    environment = json.loads(path.read_text())
+    del environment["material"]
+    path.write_text(json.dumps(environment))
+    refused(capsys, training_options(shared_miniature, run), str(path), "another version", "--overwrite true")
+
+
 def test_a_folder_without_a_run_cannot_be_gone_on_with(tmp_path: Path, capsys: Capture) -> None:
     refused(capsys, [f"--resume={tmp_path}"], str(tmp_path), "no run in that folder")
     refused(capsys, ["--resume=outputs/nowhere"], "outputs/nowhere", "no run in that folder")
