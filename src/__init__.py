@@ -11,7 +11,7 @@ __all__ = ["ESC50Dataset", "__version__", "build_model", "load_adapter"]
 
 if TYPE_CHECKING:
     from .data.esc50_dataset import ESC50Dataset
-    from .models.ast_with_adapter import build_model, load_adapter
+    from .models.build import build_model, load_adapter
 
 
 def __getattr__(name: str) -> Any:
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return ESC50Dataset
     if name in ("build_model", "load_adapter"):
-        from .models import ast_with_adapter
+        from .models import build
 
-        return getattr(ast_with_adapter, name)
+        return getattr(build, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,8 @@ from ..data.batches import Batches
 from ..data.esc50_csv import CSV
 from ..data.esc50_dataset import ESC50Dataset
 from ..errors import UserError
-from ..models.ast_with_adapter import ASTWithAdapter, load_adapter
+from ..models.ast_with_adapter import ASTWithAdapter
+from ..models.build import load_adapter
 from ..text import is_plain
 from . import console as screen
 from .cross_validation import load_with_progress

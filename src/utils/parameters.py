@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from ..config import RunConfig
-from ..models.ast_with_adapter import ASTWithAdapter, build_model
+from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.backbone import random_backbone
+from ..models.build import build_model
 from ..models.method import method_names
 
 Counts = dict[str, dict[str, int]]

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..data.audio import read_waveform
 from ..data.spectrogram import log_mel, samples_heard
 from ..errors import UserError
-from ..models.ast_with_adapter import load_adapter
+from ..models.build import load_adapter
 from .environment import make_accelerator
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..config import RunConfig
 from ..errors import UserError
-from ..models.ast_with_adapter import build_model
+from ..models.build import build_model
 from .environment import versions
 from .torch_file import read_state_dict
 

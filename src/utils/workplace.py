@@ -13,7 +13,8 @@ from ..config import RunConfig
 from ..data.batches import Batches, place
 from ..data.esc50_dataset import ESC50Dataset
 from ..errors import UserError
-from ..models.ast_with_adapter import ASTWithAdapter, build_model
+from ..models.ast_with_adapter import ASTWithAdapter
+from ..models.build import build_model
 from .engine import compute_in_parts
 from .micro_batches import MicroBatches
 from .seeding import stream_seed
