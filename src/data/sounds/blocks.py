@@ -121,8 +121,8 @@ def phase(t: Wave, frequency: Wave) -> Wave:
 def turns(t: Wave, frequency: ArrayLike) -> NDArray[np.int32]:
     """The running phase in 2**-32 turns, wrapped by the integers' own overflow.
 
-    Exact after any time, where a float32 phase would be off by 0.01 rad after seconds; and fast. Frequencies
-    (one, or a curve) stay below half the sampling rate, for they are cut there.
+    As exact after a minute as at once, where float32 phases lose 0.01 rad within seconds; and fast.
+    Frequencies (one, or a curve) stay below half the sampling rate, for they are cut there.
     """
     step = np.clip(np.asarray(frequency, dtype=np.float64) * float(t[1]), -0.4999, 0.4999) * TURN
     if step.ndim == 0:
@@ -182,7 +182,7 @@ def arch(axis: Wave, power: float = 1.0) -> Wave:
 
 def decay(axis: Wave, seconds: float) -> Wave:
     """An exponential that falls to 1 / e in that time."""
-    return np.asarray(np.exp(axis * (-1 / seconds)))
+    return np.asarray(np.exp(axis * float(-1 / seconds)))
 
 
 def modes(axis: Wave, frequencies: ArrayLike, decays: ArrayLike, levels: ArrayLike) -> Wave:
