@@ -16,13 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..files import clear_write_errors, read_csv, write_csv, write_whole
-
-Wave = NDArray[np.float64]
-Rng = np.random.Generator
+from .sounds.blocks import Rng, Wave, log_uniform, noise, phase, pulses, repeat, span, wander
 
 SNR = (18.0, 5.0)  # dB over a clip, mean and standard deviation: one clip in twenty is below 10 dB
 PEAK = (0.7, 0.95)  # of full scale
@@ -31,55 +28,9 @@ MIN_SAMPLING_RATE = 16_000  # the sounds reach up to 8 kHz
 MIN_SECONDS = 0.25  # room for a beep and its echo
 
 
-def _log_uniform(rng: Rng, low: float, high: float) -> float:
-    """Draw a positive number; every octave between `low` and `high` is equally likely."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _noise(rng: Rng, t: Wave, centre: float, octaves: float) -> Wave:
-    """Noise of unit power around `centre`: a Gaussian of half-width `octaves` on a log-frequency axis."""
-    frequencies = np.fft.rfftfreq(len(t), d=t[1])[1:]
-    gain = np.exp(-0.5 * (np.log2(frequencies / centre) / octaves) ** 2)
-    real, imaginary = gain * rng.standard_normal((2, len(frequencies)))
-    x = np.fft.irfft(np.concatenate([[0], real + 1j * imaginary]), n=len(t))  # silent at 0 Hz
-    return np.asarray(x / np.std(x))
-
-
-def _wander(rng: Rng, t: Wave, rate: float) -> Wave:
-    """A random curve in [-1, 1] that turns about `rate` times a second: gusts, unsteady revs."""
-    knots = rng.uniform(-1, 1, size=int(t[-1] * rate) + 2)
-    return np.asarray(np.interp(t * rate, np.arange(len(knots)), knots))
-
-
 def _approach(rng: Rng, t: Wave) -> Wave:
     """The fade-in of a steady sound that comes near."""
     return np.asarray(np.minimum(1, t / rng.uniform(0.02, 0.4)))
-
-
-def _phase(t: Wave, frequency: Wave) -> Wave:
-    """The running phase, in radians, of an oscillator whose frequency changes with time."""
-    return np.asarray(2 * np.pi * t[1] * np.cumsum(frequency))
-
-
-def _pulses(phase: Wave, harmonics: float) -> Wave:
-    """A tone of unit power with about that many strong harmonics: near a sine below 1, a buzz at 10."""
-    x = np.exp(harmonics**2 * (np.cos(phase) - 1))  # Gaussian spectrum: hardly aliases
-    return np.asarray((x - np.mean(x)) / np.std(x))
-
-
-def _span(t: Wave, seconds: float) -> Wave:
-    """The time axis of a short event: the first `seconds` of `t`."""
-    return t[: int(seconds / t[1])]
-
-
-def _repeat(rng: Rng, t: Wave, rate: float, jitter: float, event: Callable[[float], Wave]) -> Wave:
-    """Sound `event(start)` from time 0 on, `rate` a second; a gap is off by up to `jitter` of itself."""
-    out, start = np.zeros_like(t), 0.0
-    while start < t[-1]:
-        at, sound = int(start / t[1]), event(start)
-        out[at : at + len(sound)] += sound[: len(out) - at]
-        start += rng.uniform(1 - jitter, 1 + jitter) / rate
-    return out
 
 
 # The ten sounds: (rng, t) -> waveform [n] of any level, sounding from time 0 on.
@@ -87,117 +38,117 @@ def _repeat(rng: Rng, t: Wave, rate: float, jitter: float, event: Callable[[floa
 
 def _alarm_beeps(rng: Rng, t: Wave) -> Wave:
     """Steady beeps of one pitch, or of two in turn, with hard or softly ringing ends."""
-    rate, duty, damping = _log_uniform(rng, 2, 6), rng.uniform(0.6, 0.85), rng.uniform(0, 2)
-    pitch, reach = _log_uniform(rng, 800, 2000), _log_uniform(rng, 1200, 3000)  # reach: of the harmonics, Hz
-    beep = _span(t, duty / rate)
+    rate, duty, damping = log_uniform(rng, 2, 6), rng.uniform(0.6, 0.85), rng.uniform(0, 2)
+    pitch, reach = log_uniform(rng, 800, 2000), log_uniform(rng, 1200, 3000)  # reach: of the harmonics, Hz
+    beep = span(t, duty / rate)
     edges = np.minimum(1, np.minimum(beep, beep[-1] - beep) / 0.005)  # ramps of 5 ms
     edges = edges * np.exp(-damping * beep / beep[-1])
     pair = (pitch, pitch * rng.choice([1, 1, 0.8, 1.25]))  # half of the alarms keep to one pitch
-    tones = [_pulses(2 * np.pi * f * beep, reach / f) * edges for f in pair]
-    return _repeat(rng, t, rate, 0, lambda start: tones[round(start * rate) % 2])
+    tones = [pulses(2 * np.pi * f * beep, reach / f) * edges for f in pair]
+    return repeat(rng, t, rate, 0, lambda start: tones[round(start * rate) % 2])
 
 
 def _bird_chirps(rng: Rng, t: Wave) -> Wave:
     """Short whistled notes that glide and tremble, in an almost regular phrase."""
-    pitch, rate = _log_uniform(rng, 1600, 5000), _log_uniform(rng, 3, 8)
+    pitch, rate = log_uniform(rng, 1600, 5000), log_uniform(rng, 3, 8)
     glide, trill, depth = rng.normal(0, 0.35), rng.uniform(15, 45), rng.uniform(0, 0.06)  # octaves, Hz, part
 
     def note(_: float) -> Wave:
-        axis = _span(t, rng.uniform(0.35, 0.8) / rate)
+        axis = span(t, rng.uniform(0.35, 0.8) / rate)
         along = axis / axis[-1]  # 0 to 1
         curve = pitch * 2 ** (glide * (along - 0.5) + rng.normal(0, 0.08))
         curve *= 1 + depth * np.sin(2 * np.pi * trill * axis)
-        return np.asarray(np.sin(_phase(axis, curve)) * np.sin(np.pi * along) * rng.uniform(0.5, 1))
+        return np.asarray(np.sin(phase(axis, curve)) * np.sin(np.pi * along) * rng.uniform(0.5, 1))
 
-    return _repeat(rng, t, rate, 0.3, note)
+    return repeat(rng, t, rate, 0.3, note)
 
 
 def _glass_pings(rng: Rng, t: Wave) -> Wave:
     """Struck glass: a click, then inharmonic partials that ring down, the higher the faster."""
-    pitch, rate, ring = _log_uniform(rng, 1200, 3000), _log_uniform(rng, 1, 3), _log_uniform(rng, 0.2, 0.5)
-    axis = _span(t, 4 * ring)
+    pitch, rate, ring = log_uniform(rng, 1200, 3000), log_uniform(rng, 1, 3), log_uniform(rng, 0.2, 0.5)
+    axis = span(t, 4 * ring)
     ping = rng.standard_normal(len(axis)) * np.exp(-axis / 0.004)  # the click, 4 ms
     for ratio, level in ((1, 1), (2.3, 0.5), (4.2, 0.25)):  # roughly the first modes of a bowl
         mode = pitch * ratio * rng.uniform(0.95, 1.05)
         if mode < MIN_SAMPLING_RATE / 2:
             tone = np.sin(2 * np.pi * mode * axis) * np.exp(-axis * ratio / ring)
             ping += level * rng.uniform(0.2, 1) * tone
-    return _repeat(rng, t, rate, 0.6, lambda _: ping * rng.uniform(0.3, 1))
+    return repeat(rng, t, rate, 0.6, lambda _: ping * rng.uniform(0.3, 1))
 
 
 def _water_drops(rng: Rng, t: Wave) -> Wave:
     """Dripping: each drop closes a bubble, a short tone that rises as it dies away."""
-    pitch, rate = _log_uniform(rng, 400, 1600), _log_uniform(rng, 2, 7)
+    pitch, rate = log_uniform(rng, 400, 1600), log_uniform(rng, 2, 7)
 
     def drop(_: float) -> Wave:
-        decay, rise = _log_uniform(rng, 0.01, 0.05), rng.uniform(0.05, 0.25)  # rise: part per decay
-        axis = _span(t, 6 * decay)
-        curve = pitch * _log_uniform(rng, 0.75, 1.33) * (1 + rise * axis / decay)
-        return np.asarray(np.sin(_phase(axis, curve)) * np.exp(-axis / decay) * rng.uniform(0.3, 1))
+        decay, rise = log_uniform(rng, 0.01, 0.05), rng.uniform(0.05, 0.25)  # rise: part per decay
+        axis = span(t, 6 * decay)
+        curve = pitch * log_uniform(rng, 0.75, 1.33) * (1 + rise * axis / decay)
+        return np.asarray(np.sin(phase(axis, curve)) * np.exp(-axis / decay) * rng.uniform(0.3, 1))
 
-    return _repeat(rng, t, rate, 0.8, drop)
+    return repeat(rng, t, rate, 0.8, drop)
 
 
 def _woodpecker(rng: Rng, t: Wave) -> Wave:
     """Drum rolls on a hollow trunk: fast even taps that fade, then a pause."""
-    rate, roll, pause = _log_uniform(rng, 10, 20), rng.uniform(0.5, 1), rng.uniform(0.2, 0.5)
-    hollow, octaves = _log_uniform(rng, 800, 2200), rng.uniform(0.5, 0.9)
-    decay = _log_uniform(rng, 0.008, 0.03)
-    axis = _span(t, 6 * decay)
-    tap = _noise(rng, axis, hollow, octaves) * np.exp(-axis / decay)
+    rate, roll, pause = log_uniform(rng, 10, 20), rng.uniform(0.5, 1), rng.uniform(0.2, 0.5)
+    hollow, octaves = log_uniform(rng, 800, 2200), rng.uniform(0.5, 0.9)
+    decay = log_uniform(rng, 0.008, 0.03)
+    axis = span(t, 6 * decay)
+    tap = noise(rng, axis, hollow, octaves) * np.exp(-axis / decay)
 
     def strike(start: float) -> Wave:
         within = start % (roll + pause) / roll  # 0 to 1 in the roll, above 1 in the pause
         return np.asarray(tap * (1 - 0.6 * within) * (within < 1))
 
-    return _repeat(rng, t, rate, 0.1, strike)
+    return repeat(rng, t, rate, 0.1, strike)
 
 
 def _footsteps(rng: Rng, t: Wave) -> Wave:
     """Walking or running: the heel's low thud, and the sole that scrapes the ground after it."""
-    rate, decay, scrape = _log_uniform(rng, 1.8, 6), _log_uniform(rng, 0.015, 0.06), rng.uniform(0.1, 0.6)
-    thud, ground = _log_uniform(rng, 80, 300), _log_uniform(rng, 300, 1200)
-    axis = _span(t, 6 * decay)
+    rate, decay, scrape = log_uniform(rng, 1.8, 6), log_uniform(rng, 0.015, 0.06), rng.uniform(0.1, 0.6)
+    thud, ground = log_uniform(rng, 80, 300), log_uniform(rng, 300, 1200)
+    axis = span(t, 6 * decay)
 
     def step(_: float) -> Wave:
-        sole = _noise(rng, axis, ground, 0.7) * axis / decay * np.e  # loudest one decay after the heel
+        sole = noise(rng, axis, ground, 0.7) * axis / decay * np.e  # loudest one decay after the heel
         heel = np.sin(2 * np.pi * thud * axis)
         return np.asarray((heel + scrape * sole) * np.exp(-axis / decay) * rng.uniform(0.6, 1))
 
-    return _repeat(rng, t, rate, 0.15, step)
+    return repeat(rng, t, rate, 0.15, step)
 
 
 def _engine(rng: Rng, t: Wave) -> Wave:
     """A motor: low pulses of wandering rate, every 2nd to 4th a stronger one, and the exhaust's noise."""
-    rate, reach = _log_uniform(rng, 40, 150), _log_uniform(rng, 150, 800)
-    phase = _phase(t, rate * (1 + rng.uniform(0.01, 0.12) * _wander(rng, t, 2)))
-    strokes = _pulses(phase, reach / rate) * (1 + rng.uniform(0, 0.8) * np.cos(phase / rng.integers(2, 5)))
-    exhaust = _noise(rng, t, _log_uniform(rng, 150, 800), 1)
+    rate, reach = log_uniform(rng, 40, 150), log_uniform(rng, 150, 800)
+    turn = phase(t, rate * (1 + rng.uniform(0.01, 0.12) * wander(rng, t, 2)))
+    strokes = pulses(turn, reach / rate) * (1 + rng.uniform(0, 0.8) * np.cos(turn / rng.integers(2, 5)))
+    exhaust = noise(rng, t, log_uniform(rng, 150, 800), 1)
     return (strokes + rng.uniform(0.1, 0.6) * exhaust) * _approach(rng, t)
 
 
 def _insects(rng: Rng, t: Wave) -> Wave:
     """A fly or a bee: the buzz of a wing beat that bends in pitch and comes and goes."""
-    rate, reach = _log_uniform(rng, 160, 400), _log_uniform(rng, 1200, 3000)
-    phase = _phase(t, rate * (1 + rng.uniform(0.02, 0.15) * _wander(rng, t, 4)))
-    near = 1 + rng.uniform(0.2, 0.9) * _wander(rng, t, _log_uniform(rng, 2, 15))
-    return _pulses(phase, reach / rate) * near * _approach(rng, t)
+    rate, reach = log_uniform(rng, 160, 400), log_uniform(rng, 1200, 3000)
+    turn = phase(t, rate * (1 + rng.uniform(0.02, 0.15) * wander(rng, t, 4)))
+    near = 1 + rng.uniform(0.2, 0.9) * wander(rng, t, log_uniform(rng, 2, 15))
+    return pulses(turn, reach / rate) * near * _approach(rng, t)
 
 
 def _wind(rng: Rng, t: Wave) -> Wave:
     """Gusts: broad low noise that swells, now and then with a whistle at an edge."""
-    gusts = 1 + rng.uniform(0.2, 0.9) * _wander(rng, t, _log_uniform(rng, 1, 4))
-    air = _noise(rng, t, _log_uniform(rng, 200, 1000), rng.uniform(0.8, 1.4))
-    whistle = _noise(rng, t, _log_uniform(rng, 500, 2000), 0.1)
-    return (air + rng.uniform(0, 0.6) * whistle) * gusts**2 * _approach(rng, t)
+    gusts = 1 + rng.uniform(0.2, 0.9) * wander(rng, t, log_uniform(rng, 1, 4))
+    air = noise(rng, t, log_uniform(rng, 200, 1000), rng.uniform(0.8, 1.4))
+    whistle = noise(rng, t, log_uniform(rng, 500, 2000), 0.1)
+    return np.asarray((air + rng.uniform(0, 0.6) * whistle) * gusts**2 * _approach(rng, t))
 
 
 def _rain(rng: Rng, t: Wave) -> Wave:
     """Rain on leaves: a steady hiss, and in it the patter of single drops."""
-    hiss = _noise(rng, t, _log_uniform(rng, 1500, 5000), rng.uniform(0.8, 1.4))
-    axis = _span(t, 0.02)
-    splash = _noise(rng, axis, _log_uniform(rng, 1000, 4000), 0.7) * np.exp(-axis / 0.004)  # 4 ms
-    patter = _repeat(rng, t, _log_uniform(rng, 15, 150), 0.9, lambda _: splash * rng.normal())
+    hiss = noise(rng, t, log_uniform(rng, 1500, 5000), rng.uniform(0.8, 1.4))
+    axis = span(t, 0.02)
+    splash = noise(rng, axis, log_uniform(rng, 1000, 4000), 0.7) * np.exp(-axis / 0.004)  # 4 ms
+    patter = repeat(rng, t, log_uniform(rng, 15, 150), 0.9, lambda _: splash * rng.normal())
     return (hiss + rng.uniform(0.5, 3) * patter) * _approach(rng, t)
 
 
@@ -216,9 +167,9 @@ def _record(rng: Rng, t: Wave, sound: Wave) -> Wave:
         lag = int(rng.uniform(0.03, 0.15) / t[1])
         x[lag:] += rng.uniform(0.2, 0.6) * x[:-lag]
     x[1:] += rng.uniform(-0.4, 0.4) * x[:-1]  # a one-tap equaliser: brighter or duller by a few dB
-    noise = _noise(rng, t, _log_uniform(rng, 100, 1000), 4)  # four octaves either way: nearly white to pink
-    x = x / np.std(x) + noise * 10 ** (-rng.normal(*SNR) / 20)
-    return np.asarray(x / np.max(np.abs(x)) * _log_uniform(rng, *PEAK))
+    hiss = noise(rng, t, log_uniform(rng, 100, 1000), 4)  # four octaves either way: near white to pink
+    x = x / np.std(x) + hiss * 10 ** (-rng.normal(*SNR) / 20)
+    return np.asarray(x / np.max(np.abs(x)) * log_uniform(rng, *PEAK))
 
 
 def synthesise(target: int, index: int, *, seconds: float, sampling_rate: int, seed: int) -> Wave:
