@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from .errors import UserError
-from .files import json_text, list_some, read_json, write_text, write_whole
+from .files import json_text, list_some, read_json, write_tensors, write_text
 from .text import is_plain, shown
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -37,7 +37,7 @@ def write_adapter(folder: Path, state: dict[str, Tensor], config: dict[str, Any]
         text = json_text({"format": FORMAT, **config})
     except (TypeError, ValueError) as error:
         raise UserError(f"An adapter keeps plain, finite values beside its weights only: {error}.") from error
-    write_whole(folder / WEIGHTS, lambda path: save_file(state, path))
+    write_tensors(folder / WEIGHTS, state)
     write_text(folder / CONFIG, text)
 
 

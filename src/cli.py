@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         print(f"{shown}: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\n{shown}: stopped. {stop or 'What was finished is kept.'}", file=sys.stderr)
+        print(f"\n{shown}: stopped. {str(stop) or 'What was finished is kept.'}", file=sys.stderr)
         return 128 + getattr(stop, "signal", signal.SIGINT)
 
 

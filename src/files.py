@@ -12,9 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST_JSON_BYTES, MOST_JSON_DEPTH = 2**24, 50
 
@@ -72,7 +75,7 @@ def remove_litter(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
+def locked(path: Path, busy: str | None = None, on_wait: Callable[[], None] | None = None) -> Iterator[bool]:
     """Hold the lock file `path`; the operating system lets it go when its owner ends, however it ends.
 
     Yields whether it is held: on a file system without locks it is not, and nobody is kept out.
@@ -80,19 +83,25 @@ def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
     Args:
         path: Made, with its folder, and removed afterwards.
         busy: What to say if another process holds it; if not given, wait for that.
+        on_wait: Called before waiting.
 
     Raises:
         UserError: with the message `busy`, or if the file cannot be written.
     """
     from filelock import FileLock, Timeout  # only where something is locked
 
-    lock = FileLock(path, blocking=busy is None, fallback_to_soft=False)
+    lock = FileLock(path, fallback_to_soft=False)
     with clear_write_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire()
-        except Timeout as error:
-            raise UserError(busy) from error
+            try:
+                lock.acquire(blocking=False)
+            except Timeout as error:
+                if busy is not None:
+                    raise UserError(busy) from error
+                if on_wait:
+                    on_wait()
+                lock.acquire()
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
                 raise
@@ -102,6 +111,20 @@ def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
         with suppress(OSError):  # Windows removes no open file; who waits for a removed one makes another
             os.unlink(path)
         lock.release()
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file whole; its tensors are contiguous and on the CPU."""
+    from safetensors import SafetensorError  # both need torch
+    from safetensors.torch import save_file
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # how it says that the operating system refused
+            raise OSError(str(error)) from error
+
+    write_whole(path, write)
 
 
 def _umask() -> int:

@@ -77,6 +77,8 @@ def _check_values(value: Any) -> None:
     elif isinstance(value, list | tuple | set):
         for inner in value:
             _check_values(inner)
+    elif isinstance(value, str) and "\0" in value:
+        raise ValueError("it holds a NUL character")
     elif isinstance(value, int) and not -LARGEST_WHOLE < value < LARGEST_WHOLE:
         raise ValueError("it holds a whole number of more than 64 bits")
     elif not isinstance(value, str | int | float | bool | None):

@@ -201,9 +201,7 @@ def _samples(options: Namespace) -> int:
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
     config = _run_config(options)
-    dataset = ESC50Dataset(
-        config.data.root, config.data.subset, config.spectrogram, config.data.cache, config.data.on_error
-    )
+    dataset = ESC50Dataset.of(config)
     load_with_progress(dataset, screen.messages())
     test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
     for path in copy_samples(dataset, test_fold, Path(folder), per_class):

@@ -55,6 +55,7 @@ def main() -> int:
         refusals = refuse_one_after_the_other(folder / "refusals", one_fold, numbers)
     rows = {
         "processes killed": kills.kills,
+        "processes that went on where another was killed": kills.gone_on,
         "runs that came to their end after it": kills.runs,
         "files that differ from the undisturbed run's": len(kills.different),
         "files that could not be read after a kill": len(kills.corrupt),

@@ -52,6 +52,7 @@ READ = "cannot be read as YAML in UTF-8 (see --help): "
         ("a: " + 3000 * "[" + 3000 * "]", READ + "it is nested more than 20 levels deep"),
         ("a: &a [*a]", READ + "it is nested more than 20 levels deep (line 1)"),
         ("train:\n  epochs: 3\n  epochs: 5", READ + "the key epochs is there twice (line 3)"),
+        ('output: "a\\0b"', READ + "it holds a NUL character"),
         ("a: 0x" + 40 * "f", READ + "it holds a whole number of more than 64 bits"),
         ("a: 2020-13-45", READ + "month must be in 1..12"),
         ("a: 2020-12-24", READ + "it holds a value of type date, which no option takes"),

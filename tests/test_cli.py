@@ -351,6 +351,42 @@ def test_ctrl_c_stops_without_a_traceback(shared_miniature: Path, tmp_path: Path
     assert all(None not in row.values() for row in rows(metrics))  # no half-written line
 
 
+@pytest.mark.skipif(os.name != "posix", reason="POSIX terminals")
+def test_a_terminal_that_is_closed_leaves_everything_saved(shared_miniature: Path, tmp_path: Path) -> None:
+    import pty
+
+    output = tmp_path / "run"
+    arguments = [*training_options(shared_miniature, output), "--train.epochs=100000"]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "petl_ast", "train", *arguments],
+        cwd=REPOSITORY,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+    os.close(theirs)
+    metrics, patience = output / "fold_1" / "metrics.csv", time.monotonic() + 120
+    while not metrics.exists() and process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.05)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert (output / "fold_1" / "checkpoint.safetensors").is_file()
+
+
+def test_ctrl_c_elsewhere_says_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("petl_ast.data.esc50_dataset.ESC50Dataset.of", interrupted)
+    assert main(["samples"]) == 130
+    assert "stopped. What was finished is kept." in capsys.readouterr().err
+
+
 # ---- evaluate ----------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from ..files import clear_write_errors, locked, read_json
 from ..text import shown
 from .cache_builder import CONTENT, SPECTROGRAMS, OnClip, Spectrograms, build, compute, unusable
 
-FORMAT = 2  # part of every key: raised when the same files and settings would give other values
+FORMAT = 3  # part of every key: raised when the same files and settings would give other values
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class Entry:
         spectrograms: float32 [usable clips, max_length, num_mel_bins] mapped from disk, in the clips' order;
             writing to it changes no file.
         silent: Names of silent clips.
+        checksum: Of the usable clips' files, in order.
         problems: By name, what is wrong with the clips that cannot be used.
         notes: What the user should know of how the entry came about: one line each.
     """
 
     spectrograms: Spectrograms
     silent: list[str]
+    checksum: str
     problems: dict[str, str]
     notes: list[str]
 
@@ -63,6 +65,7 @@ def open_entry(
     folder: Path,
     on_clip: OnClip | None = None,
     keep_problems: bool = False,
+    on_wait: Callable[[], None] | None = None,
 ) -> Entry:
     """Spectrograms of `paths`, from the cache in `folder` or else computed into it.
 
@@ -72,6 +75,7 @@ def open_entry(
         folder: Where entries live; made if missing.
         on_clip: Called once for every clip computed, and never on a warm start; for progress bars.
         keep_problems: Go on without the clips that cannot be used, as long as there are others.
+        on_wait: Called before waiting for another process that builds the same entry.
 
     Raises:
         UserError: naming every clip that cannot be used, or why the folder cannot be written.
@@ -81,7 +85,7 @@ def open_entry(
         entry = _existing(place, paths, config, notes)
         if entry is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with locked(place.with_name(f".{place.name}.lock")) as alone:
+            with locked(place.with_name(f".{place.name}.lock"), on_wait=on_wait) as alone:
                 if alone:
                     for left in place.parent.glob(f".{place.name}.*.tmp"):  # by builders that were killed
                         shutil.rmtree(left, ignore_errors=True)
@@ -120,12 +124,12 @@ def _existing(
 def _load(place: Path, paths: Sequence[Path], config: SpectrogramConfig) -> Entry:
     """Raises whatever a damaged entry gives rise to."""
     content = read_json(place / CONTENT)
-    silent, problems = content["silent"], content["problems"]
+    silent, problems, checksum = content["silent"], content["problems"], content["checksum"]
     names = {shown(path.name) for path in paths}
     if not (isinstance(silent, list) and isinstance(problems, dict) and {*silent, *problems} <= names):
         raise ValueError(f"{CONTENT} names other clips")
-    if not all(isinstance(reason, str) for reason in problems.values()):
-        raise ValueError(f"{CONTENT} gives no reasons")
+    if not all(isinstance(text, str) for text in (checksum, *problems.values())):
+        raise ValueError(f"{CONTENT} gives no checksum or no reasons")
     file = place / SPECTROGRAMS
     if not file.is_file():
         raise ValueError(f"{SPECTROGRAMS} is missing")
@@ -139,7 +143,7 @@ def _load(place: Path, paths: Sequence[Path], config: SpectrogramConfig) -> Entr
         or file.stat().st_size != spectrograms.offset + spectrograms.nbytes
     ):
         raise ValueError(f"{SPECTROGRAMS} has another size or order than its header says")
-    return Entry(spectrograms, silent, problems, [])
+    return Entry(spectrograms, silent, checksum, problems, [])
 
 
 def _key(paths: Sequence[Path], config: SpectrogramConfig) -> str:

@@ -6,7 +6,7 @@ Source: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..config import SpectrogramConfig
+from ..config import RunConfig, SpectrogramConfig
 from ..errors import UserError
 from ..files import list_some
 from ..text import shown
@@ -54,6 +54,7 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         class_names: Category of each label, in the order of the csv's targets.
         folds: The fold numbers present, sorted.
         silent: Names of clips without sound, known once the spectrograms are there.
+        checksum: Of the clips' files, in order; known once the spectrograms are there.
         skipped: What was left out and why; complete once the spectrograms are there.
         notes: What else the user should know of the data: one line each.
 
@@ -84,7 +85,14 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         self.class_names = [names[label] for label in range(len(names))]
         self.folds = sorted({clip.fold for clip in self.clips})
         self.silent: list[str] = []
+        self.checksum = ""
         self._spectrograms: Spectrograms | None = None
+
+    @classmethod
+    def of(cls, config: RunConfig) -> ESC50Dataset:
+        """The data set of a run."""
+        data = config.data
+        return cls(data.root, data.subset, config.spectrogram, data.cache, data.on_error)
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -95,22 +103,24 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         spectrograms = self.load_spectrograms()
         return torch.from_numpy(np.array(spectrograms[index])), self.clips[index].label
 
-    def load_spectrograms(self, on_clip: OnClip | None = None) -> Spectrograms:
+    def load_spectrograms(
+        self, on_clip: OnClip | None = None, on_wait: Callable[[], None] | None = None
+    ) -> Spectrograms:
         """All spectrograms, float32 [clips, max_length, num_mel_bins], computed now if the cache lacks them.
 
-        Called by itself at the first access; call it before to show progress through `on_clip`.
+        Called by itself at the first access; call it before to show progress through `on_clip`, and through
+        `on_wait` that another process is computing them.
         """
         if self._spectrograms is None:
             paths = [clip.path for clip in self.clips]
-            entry = open_entry(
-                paths, self.spectrogram, self.cache, on_clip, keep_problems=self.on_error == "skip"
-            )
+            entry = open_entry(paths, self.spectrogram, self.cache, on_clip, self.on_error == "skip", on_wait)
             if entry.problems:
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
                 clips = [clip for clip in self.clips if clip.path.name not in entry.problems]
                 self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
                 self.clips = clips
             self._spectrograms, self.silent, self.notes = entry.spectrograms, entry.silent, entry.notes
+            self.checksum = entry.checksum
         return self._spectrograms
 
     def _usable_rows(self, subset: Literal["all", "esc10"]) -> tuple[list[Clip], dict[int, str]]:

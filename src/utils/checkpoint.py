@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import UserError
-from ..files import write_whole
+from ..files import write_tensors
 from ..models.ast_with_adapter import ASTWithAdapter
 from .epoch_sums import EpochSums
 
@@ -104,10 +104,11 @@ class TrainingState:
             "epoch_seconds": self.epoch_seconds,
             "seconds": self.seconds,
             "micro_batch_size": self.micro_batch_size,
+            "device": self.accelerator.device.type,
         }
         on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"format": FORMAT, "values": json.dumps(values)}
-        write_whole(path, lambda temporary: save_file(on_cpu, temporary, metadata))
+        write_tensors(path, on_cpu, metadata)
 
     def load(self, path: Path) -> None:
         """Take over what `save` wrote.
@@ -125,6 +126,7 @@ class TrainingState:
         except (
             SafetensorError,
             OSError,
+            AttributeError,
             LookupError,
             ValueError,
             TypeError,
@@ -145,12 +147,15 @@ class TrainingState:
         self.best_state = {name: tensor.to(device) for name, tensor in below("best/").items()}
         self._load_optimizer(below("optimizer/"), values["rates"])
         self.scheduler.load_state_dict(values["scheduler"])
-        if self.accelerator.scaler:
+        if self.accelerator.scaler and values["scaler"]:
             self.accelerator.scaler.load_state_dict(values["scaler"])
         torch.set_rng_state(tensors["random/host"])
-        self.draws.set_state(tensors["random/draws"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random/device"], device)
+        if values["device"] == device.type:
+            self.draws.set_state(tensors["random/draws"])
+            if device.type != "cpu":
+                torch.get_device_module(device).set_rng_state(tensors["random/device"])
+        else:  # another kind of device draws other numbers from a state, if it takes it at all
+            self.draws.manual_seed(zlib.crc32(tensors["random/draws"].numpy().tobytes()))
         self.epoch, self.rows, self.times = values["epoch"], values["rows"], values["times"]
         self.best, self.learning_rate = values["best"], values["learning_rate"]
         self.epoch_seconds, self.seconds = values["epoch_seconds"], values["seconds"]
@@ -171,8 +176,8 @@ class TrainingState:
 
     def _random_states(self) -> dict[str, Tensor]:
         states = {"random/host": torch.get_rng_state(), "random/draws": self.draws.get_state()}
-        if self.accelerator.device.type == "cuda":  # dropout draws there
-            states["random/device"] = torch.cuda.get_rng_state(self.accelerator.device)
+        if (device := self.accelerator.device).type != "cpu":  # dropout draws there
+            states["random/device"] = torch.get_device_module(device).get_rng_state()
         return states
 
 

@@ -28,6 +28,7 @@ from ..data.esc50_csv import CSV
 from ..data.esc50_dataset import ESC50Dataset
 from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .machines import Machine
+from .workplace import has_fixed_features
 
 ESC50_CLIPS, ESC10_CLIPS, ESC50_FOLDS = 2000, 400, 5  # taken where the data set is not at hand
 ADAMW_STATE = 2  # running moments, each as large as what trains
@@ -111,7 +112,7 @@ class Cost:
     Attributes:
         training: A training step.
         evaluation: A step of validation or test.
-        features: What is computed once a clip if features stay the same (see `fold.set_up`), else None.
+        features: What is computed once a clip if features stay the same (see `workplace.set_up`), else None.
         parameters: Bytes of the whole model.
         adapter: Bytes of what trains and of its buffers, which an adapter folder holds.
         optimizer: Bytes of AdamW's state.
@@ -150,7 +151,7 @@ def work_of(config: RunConfig) -> Work:
         found = f"no data set in {root}, so {clips} clips in {ESC50_FOLDS} folds are assumed"
         train, validation, test = ((folds * fold * tested) for folds in (ESC50_FOLDS - 2, 1, 1))
     else:
-        dataset = ESC50Dataset(root, config.data.subset, config.spectrogram, config.data.cache)
+        dataset = ESC50Dataset.of(config)
         splits = [dataset.split(fold) for fold in config.data.folds or dataset.folds]
         clips, tested = len(dataset), len(splits)
         found = f"{clips} clips in {len(dataset.folds)} folds of {root}"
@@ -171,8 +172,7 @@ def cost_of(model: ASTWithAdapter, config: RunConfig) -> Cost:
     trained = sum(p.nbytes for p in model.trainable_parameters())
     parameters = sum(p.nbytes for p in model.parameters())
     adapter = sum(tensor.nbytes for tensor in model.trained_state().values())
-    masked = config.augment.frequency_mask or config.augment.time_mask
-    fixed = model.fixed_features and not masked
+    fixed = has_fixed_features(model, config)
     if config.train.gradient_checkpointing:
         model.enable_gradient_checkpointing()
     model.to("meta")

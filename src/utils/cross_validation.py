@@ -50,9 +50,7 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     """
     config = with_resumed_output(config)
     output = Path(config.output)
-    dataset = ESC50Dataset(
-        config.data.root, config.data.subset, config.spectrogram, config.data.cache, config.data.on_error
-    )
+    dataset = ESC50Dataset.of(config)
     splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
     model = new_model(config, dataset, splits[0].test)  # what cannot work about it is said before the rest
@@ -137,7 +135,10 @@ def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
     """Have the spectrograms ready, with a bar while they are computed, and name silent and skipped clips."""
     with screen.progress(console) as bars:
         task = bars.add_task("Spectrograms", total=len(dataset), note="", visible=False)
-        dataset.load_spectrograms(lambda: bars.update(task, advance=1, visible=True))
+        dataset.load_spectrograms(
+            lambda: bars.update(task, advance=1, visible=True),
+            lambda: console.print("Another process computes the same spectrograms: waiting for it."),
+        )
     for note in dataset.notes:
         console.print(f"Warning: {note}")
     if dataset.skipped:

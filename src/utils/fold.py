@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +32,7 @@ from ..files import clear_write_errors, list_some, write_csv, write_json
 from ..models.ast_with_adapter import Probe
 from .checkpoint import Cadence, Row, TrainingState
 from .engine import EvalResult, OnBatch, eval_one_epoch, train_one_epoch
-from .environment import versions
+from .environment import make_accelerator, versions
 from .epoch_sums import NonFiniteError
 from .interrupt import Stopped, StopRequest
 from .run_folder import CHECKPOINT, METRICS, PREDICTIONS, RESULT, TIMES, fold_folder
@@ -57,7 +59,9 @@ class FoldRun:
         self, config: RunConfig, dataset: ESC50Dataset, split: FoldSplit, workplace: Workplace
     ) -> None:
         self._config, self._dataset, self._split = config, dataset, split
-        self._accelerator, self._micro_batches = workplace.accelerator, workplace.micro_batches
+        # Nothing that one fold changes reaches the next, which may well be another process's.
+        self._accelerator = make_accelerator(config.train.device, config.train.precision)
+        self._micro_batches = replace(workplace.micro_batches, size=config.train.micro_batch_size)
         self._folder = fold_folder(Path(config.output), split.test)
         self._model = new_model(config, dataset, split.test).to(self._accelerator.device)
         if config.train.gradient_checkpointing:
@@ -193,6 +197,7 @@ class FoldRun:
                 on_nonfinite=config.train.on_nonfinite,
             )
         )
+        state.epoch_seconds = time.perf_counter() - start  # a GPU is done only now
         validation = self._evaluate(self._validation_batches, on_validation_batch)
         if not math.isfinite(validation.loss):
             raise UserError(
@@ -297,7 +302,9 @@ def _goodness(row: Row) -> tuple[float, float]:
 def _write_tensorboard(folder: Path, rows: Sequence[Row], times: Sequence[Row]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with clear_write_errors(folder), SummaryWriter(str(folder / "tensorboard")) as writer:
+    place = folder / "tensorboard"
+    shutil.rmtree(place, ignore_errors=True)  # of an earlier attempt: TensorBoard would show both
+    with clear_write_errors(place), SummaryWriter(str(place)) as writer:
         for row in (*rows, *times):
             for name, value in row.items():
                 writer.add_scalar(name, value, row["epoch"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -23,7 +24,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Notes such a signal while it is entered; a second one is a KeyboardInterrupt at once.
+    """Notes such a signal while it is entered; a second one stops at once.
 
     Signals that the process ignores (as after nohup) stay ignored. Outside the main thread, where Python
     allows no handlers, it does nothing.
@@ -52,5 +53,8 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise Stopped(number, "What was saved is kept.")
         self.signal = number
+        if number == getattr(signal, "SIGHUP", None):  # nobody is there, and writing to nobody would fail
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

@@ -85,6 +85,8 @@ def goes_on(config: RunConfig) -> bool:
     if not (output / CONFIG).is_file():
         raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
     begun = [path for name in (RESULT, CHECKPOINT) for path in output.glob(f"fold_*/{name}")]
+    if not begun and not _wrote_config(output):  # a configuration that somebody wrote by hand
+        raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
     if config.overwrite or not begun:  # one without a saved step has nothing to lose
         return False
     if config.resume is False:
@@ -99,6 +101,14 @@ def goes_on(config: RunConfig) -> bool:
             "Or choose another folder with --output, or replace the run with --overwrite true."
         )
     return True
+
+
+def _wrote_config(output: Path) -> bool:
+    try:
+        text = (output / CONFIG).read_text(encoding="utf-8")
+        return to_yaml(load_run_config(output / CONFIG)) == text
+    except (UserError, UnicodeDecodeError):
+        return False
 
 
 def finished_folds(config: RunConfig, folds: list[int]) -> dict[int, dict[str, Any]]:
@@ -155,6 +165,8 @@ def go_on(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accel
             "This is not the machine or the software that the run was begun with; what is still to be done "
             f"may differ in the last digits:\n{list_some(changed)}"
         )
+    if config.train.compile:
+        messages().print("Compiled anew, the model may differ in the last digits from before.")
     write_json(output / ENVIRONMENT, {**environment, "resumed": [*environment.get("resumed", []), now]})
 
 
@@ -194,15 +206,11 @@ def _check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str
 
 
 def _material(dataset: ESC50Dataset, backbone: str) -> dict[str, str]:
-    """Checksums of what a run is made from: clips (names, folds, classes, sizes of files) and backbone."""
-    digest = hashlib.sha256()
+    """Checksums of what a run is made from: clips (files, names, folds, classes) and backbone."""
+    digest = hashlib.sha256(dataset.checksum.encode())
     for clip in dataset.clips:
-        size = clip.path.stat().st_size
-        digest.update(
-            f"{clip.path.name}\0{clip.fold}\0{clip.category}\0{clip.label}\0{size}\n".encode(
-                errors="surrogateescape"
-            )
-        )
+        row = f"{clip.path.name}\0{clip.fold}\0{clip.category}\0{clip.label}\n"
+        digest.update(row.encode(errors="surrogateescape"))
     return {"clips": digest.hexdigest()[:16], "backbone": backbone}
 
 

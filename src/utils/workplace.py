@@ -56,6 +56,13 @@ class Workplace:
     micro_batches: MicroBatches
 
 
+def has_fixed_features(model: ASTWithAdapter, config: RunConfig) -> bool:
+    """Whether every epoch would compute the same features: nothing before the final LayerNorm trains, and
+    nothing is augmented.
+    """
+    return model.fixed_features and not (config.augment.frequency_mask or config.augment.time_mask)
+
+
 def set_up(
     config: RunConfig,
     dataset: ESC50Dataset,
@@ -78,7 +85,7 @@ def set_up(
         on_batch: Called with the number of batches to come before each batch of features; for progress bars.
     """
     clips, labels = dataset.tensors()
-    if model.fixed_features and not (config.augment.frequency_mask or config.augment.time_mask):
+    if has_fixed_features(model, config):
         batches = Batches(clips, labels, range(len(clips)), config.train.batch_size, accelerator.device)
         model.to(accelerator.device)
         summaries = []

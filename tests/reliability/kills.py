@@ -21,6 +21,7 @@ class Kills:
         different: Files that were not the same, by run.
         corrupt: Files that could not be read after a kill.
         failures: What processes said that ended by themselves, and not well.
+        gone_on: Processes that said that they went on where another one was killed.
     """
 
     kills: int = 0
@@ -28,6 +29,7 @@ class Kills:
     different: list[str] = field(default_factory=list)
     corrupt: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    gone_on: int = 0
 
 
 def kill_again_and_again(folder: Path, options: list[str], kills: int, seed: int, longest: float) -> Kills:
@@ -59,9 +61,12 @@ def kill_again_and_again(folder: Path, options: list[str], kills: int, seed: int
             code = process.exitcode
             if code == -signal.SIGKILL:
                 found.kills, code = found.kills + 1, None
+            said = log.read_text() if log.exists() else ""
+            found.gone_on += "goes on behind batch" in said or "Finished already" in said
+            log.unlink(missing_ok=True)
             found.corrupt += corrupt_files(output)
         if code != 0:
-            found.failures.append(f"exit code {code}: {log.read_text()[-2000:]}")
+            found.failures.append(f"exit code {code}: {said[-2000:]}")
             break
         found.runs += 1
         found.different += what_differs(expected, output)

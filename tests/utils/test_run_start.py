@@ -92,7 +92,9 @@ def test_moved_clips_and_backbone_are_the_same_run(run: Path, data: Path, tmp_pa
 
 def test_other_clips_are_another_run(run: Path, data: Path, capsys: Capture) -> None:
     clip = next((data / "audio").iterdir())
-    soundfile.write(clip, np.ones(3 * SAMPLING_RATE), SAMPLING_RATE)
+    before = clip.stat().st_size
+    soundfile.write(clip, np.random.default_rng(0).uniform(-1, 1, SAMPLING_RATE // 2), SAMPLING_RATE)
+    assert clip.stat().st_size == before
     refused(capsys, training_options(data, run), "other clips", str(run), "--overwrite true")
 
 
@@ -146,6 +148,22 @@ def test_a_folder_with_nothing_but_litter_is_empty(shared_miniature: Path, tmp_p
     (output / ".config.yaml.123.tmp.yaml").write_text("half")
     assert main(["train", *training_options(shared_miniature, output), "--data.folds=[2]"]) == 0
     assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_configuration_written_by_hand_is_no_run(
+    shared_miniature: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Beside it may lie what nobody wants to lose."""
+    output = tmp_path / "experiment"
+    (output / "plots").mkdir(parents=True)
+    config = output / "config.yaml"
+    config.write_text("# what I want to try\ntrain: {epochs: 2}\n")
+    (output / "plots" / "mine.png").write_text("a picture")
+    options = ["--config", str(config), *training_options(shared_miniature, output)]
+    for more in ([], ["--overwrite=true"]):
+        refused(capsys, [*options, *more], "holds other things than a run", str(output))
+    assert (output / "plots" / "mine.png").exists()
+    assert config.read_text().startswith("# what I want")
 
 
 def test_another_version_is_told(run: Path, shared_miniature: Path, capsys: Capture) -> None:
