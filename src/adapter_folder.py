@@ -47,9 +47,9 @@ def read_adapter(folder: Path) -> tuple[Declared, dict[str, Any]]:
     Raises:
         UserError: if `folder` is no adapter folder of this format, or a file in it is damaged.
     """
-    if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
+    if missing := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
         raise UserError(
-            f"{folder} is no adapter folder: it must hold {CONFIG} and {WEIGHTS}. "
+            f"{folder} is no adapter folder, for it does not hold {' and '.join(missing)}. "
             "A run keeps its adapters in outputs/RUN/fold_N/last and .../best."
         )
     config = read_json(folder / CONFIG)

@@ -202,8 +202,9 @@ class FoldRun:
         if not math.isfinite(validation.loss):
             raise UserError(
                 f"Training diverged: the validation loss of fold {self._split.test} is {validation.loss} in "
-                f"epoch {state.epoch}. A smaller --train.learning_rate than {config.train.learning_rate} "
-                "may help."
+                f"epoch {state.epoch}, of whose {state.sums.steps} training steps {train.skipped_steps} were "
+                f"skipped. A smaller --train.learning_rate than {config.train.learning_rate} may help, in "
+                "another --output."
             )
         row = {
             "epoch": state.epoch,
@@ -242,7 +243,8 @@ class FoldRun:
             f"Training diverged: the {error.what} of fold {self._split.test} is {error.value} in epoch "
             f"{self._state.epoch}, step {step} of {len(self._train_batches)}. A smaller "
             f"--train.learning_rate than {train.learning_rate} may help, in another --output; "
-            "--train.on_nonfinite skip leaves such steps out and goes on with this run.\n"
+            "--train.on_nonfinite skip leaves such steps out and goes on with this run, which helps if it is "
+            "these clips and not the weights.\n"
             f"{kept}The last steps:\n{list_some(error.last_steps())}\nThe clips of the batch:\n{clips}"
         )
 

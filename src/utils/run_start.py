@@ -65,7 +65,7 @@ def with_resumed_output(config: RunConfig) -> RunConfig:
     if not (Path(config.resume) / CONFIG).is_file():
         raise UserError(
             f"resume is {config.resume!r}, but there is no run in that folder ({CONFIG} is missing). "
-            "Give the folder of a run, auto or false."
+            "Give the folder of a run, such as outputs/demo, or auto, or false."
         )
     if config.overwrite:
         raise UserError("--resume goes on with a run, --overwrite replaces it: give one of them.")
