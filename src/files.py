@@ -31,9 +31,10 @@ def clear_write_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(
-            f"Cannot write {target}: {reason}. Choose another folder, or mend its permissions or free space."
-        ) from error
+        remedy = "Choose another folder, or mend its permissions or free space."
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            remedy = "A file is where a folder is meant: choose another folder, or move that file."
+        raise UserError(f"Cannot write {target}: {reason}. {remedy}") from error
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

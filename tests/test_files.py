@@ -125,6 +125,12 @@ def test_only_the_operating_systems_refusals_are_users_errors(tmp_path):
         raise KeyError("bug")
 
 
+def test_a_file_in_the_way_is_told_as_one(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="A file is where a folder is meant"):
+        write_text(tmp_path / "file" / "below.txt", "text")
+
+
 @pytest.mark.parametrize("text", ["", "one\ntwo\n", "one\r\ntwo\r", "Größe, 音\n"])
 def test_text_is_written_byte_for_byte_as_utf8(tmp_path, text):
     write_text(tmp_path / "file.txt", text)
