@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,15 +18,11 @@ FRAMES, CLASSES = 500, 50  # the paper's clips and ESC-50's classes
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and library versions."""
-    from petl_ast.utils.environment import versions
+    from petl_ast.utils.environment import processor, versions
 
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "processor": name,
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
         "versions": versions(),

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .backbones import shipped
 from .errors import UserError
 from .files import json_text, list_some, read_json, write_tensors, write_text
 from .text import is_plain, shown
@@ -98,7 +99,8 @@ def find_backbone(saved: object, folder: Path) -> str:
     """Where the backbone that an adapter names is now.
 
     Args:
-        saved: As adapter_config.json has it: a hub id, or a path as it was given at training.
+        saved: As adapter_config.json has it: a hub id, the name of a shipped one, or a path as it was given
+            at training.
         folder: The adapter folder. A path that leads nowhere from here is tried from the folders around it,
             which are those of the project that it was trained in.
 
@@ -111,7 +113,7 @@ def find_backbone(saved: object, folder: Path) -> str:
         )
     if not isinstance(saved, str) or not is_plain(saved) or len(saved) > MOST_PATH:
         raise UserError(f"{folder}: backbone is {saved!r:.100}, no name or path. Was {CONFIG} edited?")
-    if Path(saved).is_absolute() or Path(saved).exists():
+    if shipped(saved) or Path(saved).is_absolute() or Path(saved).exists():
         return saved
     for around in folder.resolve().parents:
         if (around / saved / "config.json").is_file():

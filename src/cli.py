@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
-from .config import check_config_file
+from .config import RunConfig, check_config_file
 from .errors import UserError
 from .verbs import VERBS, Verb
 
@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
     arguments, configs = _configs_first(arguments)
     shown = f"{prog} {arguments[0]}" if verb is None and arguments and arguments[0] in VERBS else prog
     try:
+        chosen = VERBS.get(verb or next(iter(arguments), ""))
         for path in configs:
-            check_config_file(Path(path))
+            check_config_file(Path(path), chosen.config if chosen else RunConfig)
         if verb is None:
             parser = _parser_of_all(prog)
             parsed = parser.instantiate(parser.parse_args(arguments))

@@ -8,7 +8,6 @@ paper has a word on it; configs/esc50_conformer.yaml spells every one out with i
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from .errors import UserError
+from .limits import above_zero, at_least, at_most
 from .plain_yaml import read_yaml
 from .text import shown
 
@@ -64,14 +64,14 @@ class SpectrogramConfig:
     std: float = 4.5689974
 
     def __post_init__(self) -> None:
-        _at_least("spectrogram", self, sampling_rate=1000, num_mel_bins=1, max_length=1, mean=-1e6)
-        _above_zero("spectrogram", self, "std")
-        _at_least("spectrogram", self, std=1e-6)
-        _at_most("spectrogram", self, "no microphone hears more", sampling_rate=192_000)
-        _at_most("spectrogram", self, "AST checkpoints have 128", num_mel_bins=1024)
+        at_least("spectrogram", self, sampling_rate=1000, num_mel_bins=1, max_length=1, mean=-1e6)
+        above_zero("spectrogram", self, "std")
+        at_least("spectrogram", self, std=1e-6)
+        at_most("spectrogram", self, "no microphone hears more", sampling_rate=192_000)
+        at_most("spectrogram", self, "AST checkpoints have 128", num_mel_bins=1024)
         why = "five minutes; AST compares every tenth of a second with every other, and was made for 1024"
-        _at_most("spectrogram", self, why, max_length=MOST_FRAMES)
-        _at_most("spectrogram", self, "logarithms of powers are nowhere near", mean=1e6, std=1e6)
+        at_most("spectrogram", self, why, max_length=MOST_FRAMES)
+        at_most("spectrogram", self, "logarithms of powers are nowhere near", mean=1e6, std=1e6)
         samples = self.max_length * self.sampling_rate // FRAMES_PER_SECOND
         if samples > MOST_SAMPLES:
             raise UserError(
@@ -93,9 +93,9 @@ class AugmentConfig:
     time_mask: int = 80
 
     def __post_init__(self) -> None:
-        _at_least("augment", self, frequency_mask=0, time_mask=0)
+        at_least("augment", self, frequency_mask=0, time_mask=0)
         why = "as spectrogram.num_mel_bins and max_length"
-        _at_most("augment", self, why, frequency_mask=1024, time_mask=MOST_FRAMES)
+        at_most("augment", self, why, frequency_mask=1024, time_mask=MOST_FRAMES)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class ModelConfig:
     """The frozen backbone and the method that adapts it.
 
     Attributes:
-        backbone: Hub id or folder of an AST checkpoint.
+        backbone: Hub id or folder of an AST checkpoint, or "ast-mini", the small one that is shipped.
         method: Name of the method.
         method_options: The method's own options; docs/methods.md lists them.
         position_embeddings: How the checkpoint's table is fitted to max_length: "crop" its centre as AST's
@@ -160,14 +160,14 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        _at_least("train", self, epochs=1, batch_size=1, seed=0, weight_decay=0)
-        _at_most("train", self, "a week of epochs of 6 seconds; is it a slip?", epochs=100_000)
-        _at_most("train", self, "all of its clips are in memory at once", batch_size=8192)
-        _at_most("train", self, "64 bits", seed=2**63 - 1)
-        _above_zero("train", self, "learning_rate", "eps")
+        at_least("train", self, epochs=1, batch_size=1, seed=0, weight_decay=0)
+        at_most("train", self, "a week of epochs of 6 seconds; is it a slip?", epochs=100_000)
+        at_most("train", self, "all of its clips are in memory at once", batch_size=8192)
+        at_most("train", self, "64 bits", seed=2**63 - 1)
+        above_zero("train", self, "learning_rate", "eps")
         for name in ("micro_batch_size", "checkpoint_steps"):
             if getattr(self, name) is not None:
-                _at_least("train", self, **{name: 1})
+                at_least("train", self, **{name: 1})
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"train.betas is {list(self.betas)}; both must be at least 0 and below 1.")
 
@@ -227,8 +227,12 @@ def parse_dataclass(cls: type[T], values: dict[str, Any], where: str) -> T:
         raise UserError(f"{where}: {error}\nThe options are: {allowed or 'none'}.") from error
 
 
-def check_config_file(path: Path) -> None:
+def check_config_file(path: Path, options: type[Any] = RunConfig) -> None:
     """Look at a YAML file before it is parsed for good, so that what is wrong with it is told with its name.
+
+    Args:
+        path: The file.
+        options: The dataclass that it fills.
 
     Raises:
         UserError: if it is no UTF-8 text, no YAML, empty, or has a section or value that cannot be.
@@ -240,7 +244,7 @@ def check_config_file(path: Path) -> None:
     if not isinstance(values, dict) or not values:
         what = "is empty" if values is None else f"holds {repr(values)[:200]}, which are no options"
         raise UserError(f"{path} {what}. See configs/ for examples, and --help for the options.")
-    _check_section(path, RunConfig, values, "")
+    _check_section(path, options, values, "")
 
 
 def _check_section(path: Path, section: type[Any], values: dict[str, Any], prefix: str) -> None:
@@ -278,27 +282,3 @@ def load_run_config(path: Path) -> RunConfig:
     except (ArgumentError, TypeError, OSError) as error:
         raise UserError(f"{path} is not the configuration of a run: {error}") from error
     return RunConfig(**vars(values))
-
-
-def _at_least(section: str, config: Any, **minima: float) -> None:
-    for name, minimum in minima.items():
-        value = getattr(config, name)
-        if not (_is_finite(value) and value >= minimum):
-            raise UserError(f"{section}.{name} is {value}; it must be at least {minimum}.")
-
-
-def _at_most(section: str, config: Any, why: str, **maxima: float) -> None:
-    for name, maximum in maxima.items():
-        if (value := getattr(config, name)) > maximum:
-            raise UserError(f"{section}.{name} is {value}; it must be at most {maximum:,} ({why}).")
-
-
-def _above_zero(section: str, config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not (_is_finite(value) and value > 0):
-            raise UserError(f"{section}.{name} is {value}; it must be above 0.")
-
-
-def _is_finite(value: float) -> bool:
-    return isinstance(value, int) or math.isfinite(value)  # a whole number may be too large for math

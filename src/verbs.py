@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from .config import RunConfig
 from .imports import quick_imports
+from .pretraining.config import PretrainConfig
 from .text import shown
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -23,11 +24,18 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class Verb:
     """One word of the command: its options and what it does with them; the first docstring line is its
     summary.
+
+    Attributes:
+        add_options: Adds its options to a parser.
+        run: Does it; returns the exit code.
+        positionals: What comes before the options, for the usage line.
+        config: What its `--config FILE` fills.
     """
 
     add_options: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], int]
     positionals: str = ""
+    config: type[Any] = RunConfig
 
     @property
     def description(self) -> str:
@@ -309,6 +317,30 @@ def _import_reference(options: Namespace) -> int:
     return 0
 
 
+def _pretrain_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with options of `pretrain`; the command line wins over it.",
+    )
+    parser.add_class_arguments(PretrainConfig)
+
+
+def _pretrain(options: Namespace) -> int:
+    """Pre-train a small AST on procedural sounds: a backbone made from nothing but code.
+
+    petl-ast pretrain --config configs/pretrain_synthetic.yaml
+    Takes hours on a processor; stopped at any time, the same command goes on. The backbone is then the
+    folder outputs/pretrain/backbone, for --model.backbone.
+    """
+    with quick_imports():
+        from .pretraining.run import pretrain
+
+    values: dict[str, Any] = {name: value for name, value in vars(options).items() if name != "config"}
+    print(pretrain(PretrainConfig(**values)))
+    return 0
+
+
 VERBS = {
     "train": Verb(_train_options, _train),
     "evaluate": Verb(_evaluate_options, _evaluate, "ADAPTER "),
@@ -316,6 +348,7 @@ VERBS = {
     "report": Verb(_report_options, _report, "RUN "),
     "samples": Verb(_samples_options, _samples),
     "params": Verb(_params_options, _params),
+    "pretrain": Verb(_pretrain_options, _pretrain, config=PretrainConfig),
     "import-reference": Verb(_import_reference_options, _import_reference, "FILE ADAPTER "),
     "synthetic": Verb(_synthetic_options, _synthetic, "FOLDER "),
 }

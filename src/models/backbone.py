@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from transformers import ASTConfig, ASTForAudioClassification, ASTModel
 from transformers.utils import logging as transformers_logging
 
+from ..backbones import shipped
 from ..errors import UserError
 
 PositionEmbeddings = Literal["crop", "interpolate", "zeros"]
@@ -57,8 +58,9 @@ def load_backbone(source: str | Path) -> ASTModel:
     """Load an AST checkpoint as its authors published it, position table and all.
 
     Args:
-        source: Hub id, or a folder with config.json and model.safetensors. Key names of transformers 4 and 5,
-            with and without a classification head, are read alike; the head is dropped.
+        source: Hub id, a folder with config.json and model.safetensors, or the name of a backbone that this
+            package ships. Key names of transformers 4 and 5, with and without a classification head, are read
+            alike; the head is dropped.
 
     Returns:
         float32 model in eval mode with scaled-dot-product attention (no materialised probabilities).
@@ -66,7 +68,7 @@ def load_backbone(source: str | Path) -> ASTModel:
     Raises:
         UserError: if there is no such checkpoint, it is no AST, or weights are missing.
     """
-    name = str(source)
+    name = str(shipped(str(source)) or source)
     _read_config(name)
     with _clear_errors(name), _quiet():
         model, info = ASTModel.from_pretrained(
@@ -96,7 +98,7 @@ def random_backbone(source: str | Path) -> ASTModel:
     """
     if str(source) == PAPER_BACKBONE:
         return ASTModel(ASTConfig(max_length=1024))  # transformers' defaults are this checkpoint's shape
-    return ASTModel(ASTConfig(**_read_config(str(source))))
+    return ASTModel(ASTConfig(**_read_config(str(shipped(str(source)) or source))))
 
 
 def fingerprint(model: ASTModel) -> str:

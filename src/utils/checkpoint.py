@@ -10,7 +10,7 @@ import json
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -181,6 +181,13 @@ class TrainingState:
         return states
 
 
+class Saved(Protocol):
+    """What has a state to keep."""
+
+    def save(self, path: Path) -> None:
+        """Write it to one file."""
+
+
 class Cadence:
     """When to save: every so many steps, or, if that is left open, as often as costs 1 % of the time."""
 
@@ -194,7 +201,7 @@ class Cadence:
             return step % self._steps == 0
         return SHARE_OF_TIME * (time.monotonic() - self._last) >= self._cost
 
-    def save(self, state: TrainingState, path: Path) -> None:
+    def save(self, state: Saved, path: Path) -> None:
         """Save, and note what it cost."""
         start = time.monotonic()
         state.save(path)

@@ -7,13 +7,13 @@ import os
 import platform
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from ..config import TrainConfig
 from ..errors import UserError
 
 PACKAGES = (
@@ -92,15 +92,22 @@ def versions() -> dict[str, str]:
     }
 
 
-def describe(config: TrainConfig, device: torch.device) -> dict[str, Any]:
+def processor() -> str:
+    """What the processor calls itself."""
+    cpuinfo = Path("/proc/cpuinfo")  # on Linux, Python's own answer is empty or the architecture
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    told = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in told.items()}
+    if not (name := fields.get("model name")):
+        return platform.processor() or platform.machine()
+    return f"{name}, family {fields.get('cpu family')}, model {fields.get('model')}"
+
+
+def describe(seed: int, device: torch.device) -> dict[str, Any]:
     """What to know about a run besides its configuration."""
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
-        "seed": config.seed,
+        "seed": seed,
         "command": sys.argv,
         "device": f"{device.type}: {name}",
         "cores": os.cpu_count(),

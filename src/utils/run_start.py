@@ -141,7 +141,7 @@ def begin(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accel
     remove_litter(output)
     write_text(output / CONFIG, to_yaml(config))  # first: it makes the folder a run's
     _write_skipped(output / SKIPPED, dataset.skipped)
-    environment = describe(config.train, accelerator.device)
+    environment = describe(config.train.seed, accelerator.device)
     write_json(
         output / ENVIRONMENT, {**environment, "material": _material(dataset, model.backbone_fingerprint)}
     )
@@ -155,7 +155,7 @@ def go_on(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accel
     for result in output.glob(f"fold_*/{RESULT}"):  # killed between its last two acts
         with clear_write_errors(result.parent):
             (result.parent / CHECKPOINT).unlink(missing_ok=True)
-    environment, now = read_json(output / ENVIRONMENT), describe(config.train, accelerator.device)
+    environment, now = read_json(output / ENVIRONMENT), describe(config.train.seed, accelerator.device)
     if changed := [
         f"{name}: {environment.get(name)} before, {now[name]} now"
         for name in ("device", "torch_threads", "versions")

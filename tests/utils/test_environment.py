@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from petl_ast.config import TrainConfig
 from petl_ast.errors import UserError
 from petl_ast.utils.environment import describe, make_accelerator
 
@@ -30,7 +29,7 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_record_names_seed_device_and_versions() -> None:
-    record = describe(TrainConfig(seed=7), torch.device("cpu"))
+    record = describe(7, torch.device("cpu"))
     assert record["seed"] == 7
     assert record["device"].startswith("cpu")
     assert record["versions"]["torch"] == torch.__version__
