@@ -5,7 +5,8 @@ python -m benchmarks.many_adapters
 
 The full-size model with random weights at 500 frames, and adapter folders of the paper's Conformer adapters.
 The clips belong to the adapters in turn; separate passes, one for each adapter, the mixed batch, and a batch
-of one adapter alone take turns.
+of one adapter alone take turns. Everything is counted by the clock and in processor time (of all threads),
+which other programs on the machine lengthen less.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ def prepare(folder: Path, adapters: int, layers: int) -> None:
         model.save_adapter(folder / f"adapter_{number}")
 
 
-def seconds(function: Callable[..., object], *arguments: Any) -> float:
-    """How long a call takes."""
-    start = time.perf_counter()
+def both(function: Callable[..., object], *arguments: Any) -> tuple[float, float]:
+    """Seconds of a call by the clock, and of processor time."""
+    start, worked = time.perf_counter(), time.process_time()
     function(*arguments)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - worked
 
 
 def resident() -> int:
@@ -60,18 +61,20 @@ def measure(folder: Path, clips: int, rounds: int) -> dict[str, Any]:
     from petl_ast.models.backbone import load_backbone
 
     folders = sorted(folder.glob("adapter_*"))
-    first = seconds(load_adapter, folders[0])  # the libraries' first use is not counted below
+    load_adapter(folders[0])  # the libraries' first use is not counted
+    calls = {"`load_adapter` from disk": [both(load_adapter, folders[0])]}
     backbone = load_backbone(folder / "backbone")
-    onto = [seconds(load_adapter, folders[0], backbone) for _ in range(5)]
+    onto = [both(load_adapter, folders[0], backbone) for _ in range(6)]
+    calls |= {"... onto a backbone in memory, first": onto[:1], "... and again": onto[1:]}
     model = load_adapter(folders[0], backbone)
     before = resident()
-    adding = [seconds(model.add_adapter, path.name, path) for path in folders[1:]]
-    grown = (resident() - before) / len(adding)
+    calls["`add_adapter`"] = [both(model.add_adapter, path.name, path) for path in folders[1:]]
+    grown = (resident() - before) / len(folders[1:])
     names = model.adapters
     models = [model.get_adapter(name) for name in names]
     frozen = {p.data_ptr() for p in models[0].parameters()}
     own = sum(t.nbytes for t in models[1].state_dict().values() if t.data_ptr() not in frozen)
-    swapping = [seconds(model.set_adapter, name) for _ in range(10) for name in names]
+    calls["`set_adapter`"] = [both(model.set_adapter, name) for _ in range(10) for name in names]
 
     x = torch.randn(clips, FRAMES, model.backbone.config.num_mel_bins)
     chosen = [names[clip % len(names)] for clip in range(clips)]
@@ -84,25 +87,27 @@ def measure(folder: Path, clips: int, rounds: int) -> dict[str, Any]:
             logits.update(zip(rows, model(x[rows]), strict=True))
         return logits
 
-    passes: dict[str, list[float]] = {"separate": [], "mixed": [], "one adapter": []}
+    found: dict[str, Any] = {}
+    contenders = {
+        "separate passes": lambda: found.update(separate=separate()),
+        "mixed batch": lambda: found.update(mixed=model(x, adapters=chosen)),
+        "one adapter's batch": lambda: model(x),
+    }
+    passes: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     with torch.inference_mode():
-        alone, together = separate(), model(x, adapters=chosen)
-        difference = max(float((alone[row] - own).abs().max()) for row, own in enumerate(together))
+        model(x[:1])  # not counted
         for _ in range(rounds):
-            passes["separate"].append(seconds(separate))
-            passes["mixed"].append(seconds(model, x, chosen))
-            passes["one adapter"].append(seconds(model, x))
+            for name, contender in contenders.items():
+                passes[name].append(both(contender))
+    pairs = zip(found["mixed"], (found["separate"][row] for row in range(clips)), strict=True)
+    difference = max(float((mixed - alone).abs().max()) for mixed, alone in pairs)
     return {
         "backbone_bytes": sum(p.nbytes for p in backbone.parameters()),
         "file_bytes": (folders[0] / "adapter_model.safetensors").stat().st_size,
         "tensor_bytes_per_adapter": own,
         "resident_bytes_per_adapter": grown,
-        "load_adapter_from_disk": first,
-        "load_adapter_onto_backbone_first": onto[0],
-        "load_adapter_onto_backbone": spread(onto[1:]),
-        "add_adapter": spread(adding),
-        "set_adapter": spread(swapping),
-        **{name: spread(taken) for name, taken in passes.items()},
+        "calls": _spreads(calls),
+        "passes": _spreads(passes),
         "largest_difference": difference,
     }
 
@@ -129,25 +134,25 @@ def main() -> None:
     cells = [f"{found[key] / 1e6:.2f}" for name in sizes for key in found if key.startswith(f"{name}_bytes")]
     table(["MB: backbone", "an adapter's file", "its own tensors", "growth of the process"], [cells])
     print()
-    rows = [
-        ["`load_adapter` from disk", f"{1e3 * found['load_adapter_from_disk']:.0f}"],
-        ["... onto a backbone in memory, first", f"{1e3 * found['load_adapter_onto_backbone_first']:.0f}"],
-    ]
-    rows += [[f"`{name}`", _milliseconds(found[name])] for name in ("add_adapter", "set_adapter")]
-    rows.insert(2, ["... and again", _milliseconds(found["load_adapter_onto_backbone"])])
-    table(["", "ms"], rows)
-    print()
-    rows = [
-        [name, *(f"{found[name][key]:.2f}" for key in ("median", "min", "max"))]
-        for name in ("separate", "mixed", "one adapter")
-    ]
-    table([f"{options.clips} clips, s", "median", "min", "max"], rows)
-    print(f"\nLargest difference of a logit: {found['largest_difference']:.1e}")
+    for head, unit, figures in (("", 1e-3, found["calls"]), (f"{options.clips} clips", 1, found["passes"])):
+        rows = [[name, *(_shown(clock, unit) for clock in clocks)] for name, clocks in figures.items()]
+        table(
+            [head, *(f"{'ms' if unit < 1 else 's'} {of}" for of in ("by the clock", "of processor time"))],
+            rows,
+        )
+        print()
+    print(f"Largest difference of a logit: {found['largest_difference']:.1e}")
     keep("many_adapters", {**vars(options), **found})
 
 
-def _milliseconds(found: dict[str, float]) -> str:
-    return f"{1e3 * found['median']:.3g} ({1e3 * found['min']:.3g} to {1e3 * found['max']:.3g})"
+def _spreads(taken: dict[str, list[tuple[float, float]]]) -> dict[str, list[dict[str, float]]]:
+    """By the clock, and in processor time."""
+    return {name: [spread(clock) for clock in zip(*pairs, strict=True)] for name, pairs in taken.items()}
+
+
+def _shown(clock: dict[str, float], unit: float) -> str:
+    median, least, most = (f"{clock[key] / unit:.3g}" for key in ("median", "min", "max"))
+    return median if least == most else f"{median} ({least} to {most})"
 
 
 if __name__ == "__main__":
