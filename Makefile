@@ -41,6 +41,7 @@ bench: $(READY)  ## time and memory: steps, start, data, prediction, whole runs;
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.predict
+	$(BIN)/python -m benchmarks.many_adapters
 	$(BIN)/python -m benchmarks.cv
 
 soak: $(READY)  ## kills, refused writes and damaged files at length (an hour); results in outputs/soak

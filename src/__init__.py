@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["ESC50Dataset", "__version__", "build_model", "load_adapter"]
+__all__ = ["ESC50Dataset", "ManyAdapters", "__version__", "build_model", "load_adapter"]
 
 if TYPE_CHECKING:
     from .data.esc50_dataset import ESC50Dataset
     from .models.build import build_model, load_adapter
+    from .models.many_adapters import ManyAdapters
 
 
 def __getattr__(name: str) -> Any:
@@ -22,7 +23,7 @@ def __getattr__(name: str) -> Any:
         from .data.esc50_dataset import ESC50Dataset
 
         return ESC50Dataset
-    if name in ("build_model", "load_adapter"):
+    if name in ("ManyAdapters", "build_model", "load_adapter"):
         from .models import build
 
         return getattr(build, name)

@@ -92,7 +92,7 @@ class ASTWithAdapter(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Pooled features [B, d] of spectrograms [B, max_length, num_mel_bins], as the head sees them."""
         self._check_input(x)
-        return self._pool(self.backbone(x).last_hidden_state)
+        return self.pool(self.backbone(x).last_hidden_state)
 
     def summary(self, x: Tensor) -> Tensor:
         """`features` [B, d] before the final LayerNorm's weight and bias; `Probe` goes on from there."""
@@ -102,9 +102,9 @@ class ASTWithAdapter(nn.Module):
             "layernorm.weight": torch.ones_like(norm.weight),
             "layernorm.bias": torch.zeros_like(norm.bias),
         }
-        return self._pool(torch.func.functional_call(self.backbone, plain, (x,)).last_hidden_state)
+        return self.pool(torch.func.functional_call(self.backbone, plain, (x,)).last_hidden_state)
 
-    def _pool(self, tokens: Tensor) -> Tensor:
+    def pool(self, tokens: Tensor) -> Tensor:
         """Tokens [B, 2 + patches, d] behind the final LayerNorm -> [B, d]."""
         return tokens.mean(dim=1) if self._pooling == "mean" else tokens[:, 0]
 
