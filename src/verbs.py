@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from jsonargparse import ArgumentParser, Namespace
 from .config import RunConfig
 from .imports import quick_imports
 from .pretraining.config import PretrainConfig
-from .text import shown
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+PredictionFormat = Literal["table", "csv", "jsonl", "audacity"]
 
 
 @dataclass(frozen=True)
@@ -119,53 +118,68 @@ def _evaluate(options: Namespace) -> int:
 
 def _predict_options(parser: ArgumentParser) -> None:
     parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
-    parser.add_argument("paths", type=str, nargs="+", help="Audio files, or folders of them.")
+    parser.add_argument(
+        "paths",
+        type=str,
+        nargs="+",
+        help='Audio files, folders, quoted patterns ("site*/**/*.wav"), or -: a list on standard input.',
+    )
     parser.add_argument("--top_k", type=int, default=3, help="How many classes to name per clip.")
     parser.add_argument(
-        "--json", action="store_true", help="Print one JSON object a line instead of a table."
+        "--hop", type=float | None, default=None, help="Seconds from window to window; null: half a window."
     )
+    parser.add_argument("--threshold", type=float, default=0.5, help="Least probability of an event.")
+    parser.add_argument(
+        "--format", type=PredictionFormat, default="table", help="How to write what was found."
+    )
+    parser.add_argument("--json", action="store_true", help="The same as --format jsonl.")
+    parser.add_argument(
+        "--output", type=str | None, default=None, help="Folder for a file per recording, named after it."
+    )
+    parser.add_argument("--picture", action="store_true", help="Also draw each recording (with --output).")
+    parser.add_argument("--overwrite", action="store_true", help="Replace files that are there already.")
     _common_options(parser)
-    parser.add_argument("--batch_size", type=int, default=32, help="Clips per forward pass.")
+    parser.add_argument("--batch_size", type=int, default=32, help="Windows per forward pass.")
 
 
 def _predict(options: Namespace) -> int:
-    """Name the most probable classes of audio files.
+    """Name the most probable classes of audio files, and in long recordings what was heard when.
 
     petl-ast predict outputs/demo/fold_1/last recording.wav folder/ --top_k 3
-    A file that cannot be read is told and left out; the exit code is then 2.
+    petl-ast predict outputs/demo/fold_1/last "site*/**/*.flac" --output found --format csv --picture
+    A recording that is longer than the adapter's clips is heard window by window; neighbouring windows of
+    the same class become one event. A file that cannot be read is told and left out; the exit code is then 2.
     """
     with quick_imports():
-        from rich.table import Table
-
+        from .data.inputs import find_recordings
         from .utils import console as screen
         from .utils.prediction import predict
+        from .utils.prediction_output import destination, write_predictions
 
-    table = Table()
-    for heading in ("clip", "class", "probability", "next"):
-        table.add_column(heading, overflow="fold")  # a long name is broken, never cut
-    failed = 0
-    for found in predict(
-        Path(options.adapter),
-        [Path(path) for path in options.paths],
+    recordings = find_recordings(options.paths)
+    where = destination(
+        "jsonl" if options.json else options.format,
         options.top_k,
-        options.backbone,
-        options.batch_size,
-        options.device,
-    ):
-        if found.error:
-            failed += 1
-            print(f"petl-ast predict: error: {shown(found.error)}", file=sys.stderr)
-        elif options.json:
-            classes = [{"class": name, "probability": round(value, 6)} for name, value in found.classes]
-            print(json.dumps({"clip": shown(found.path), "classes": classes}, ensure_ascii=False), flush=True)
-        else:
-            (name, value), *others = found.classes
-            table.add_row(
-                shown(found.path), name, f"{value:.1%}", ", ".join(f"{n} {v:.1%}" for n, v in others)
-            )
-    if not options.json and table.rows:
-        screen.output().print(table)
-    return 2 if failed else 0
+        Path(options.output) if options.output else None,
+        options.picture,
+        options.overwrite,
+        recordings,
+    )
+    with screen.progress(screen.messages()) as bars:
+        listening = screen.Listening(bars, len(recordings))
+        found = predict(
+            Path(options.adapter),
+            recordings,
+            options.top_k,
+            options.backbone,
+            options.batch_size,
+            options.device,
+            options.hop,
+            options.threshold,
+            where.picture,
+            listening.heard,
+        )
+        return 2 if write_predictions(listening.counted(found), where) else 0
 
 
 def _report_options(parser: ArgumentParser) -> None:

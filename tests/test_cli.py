@@ -17,7 +17,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
@@ -50,7 +52,10 @@ RUN_OPTIONS = ["--config", *options_of(RunConfig())]
 VERBS = {
     "train": RUN_OPTIONS,
     "evaluate": ["adapter", "--data_root", "--fold", "--backbone", "--device", "--cache", "--json"],
-    "predict": ["adapter", "paths", "--top_k", "--json", "--backbone", "--device", "--batch_size"],
+    "predict": [
+        *("adapter", "paths", "--top_k", "--hop", "--threshold", "--format", "--json", "--output"),
+        *("--picture", "--overwrite", "--backbone", "--device", "--batch_size"),
+    ],
     "report": ["run", "--output"],
     "samples": [*RUN_OPTIONS, "--folder", "--per_class"],
     "params": [*RUN_OPTIONS, "--all_methods", "--cost", "--num_classes", "--json"],
@@ -490,6 +495,98 @@ def test_predict_prints_a_table(
     for name, line in zip(names, lines, strict=True):
         assert told[name] in line
         assert line.count("%") == 3  # three classes by default
+
+
+def test_a_list_a_pattern_and_a_missing_file(finished_run: Path, clips: list[Path], tmp_path: Path) -> None:
+    """Everything in its turn; what is missing is told, and the rest goes on."""
+    shutil.copy(clips[3], tmp_path / "b.wav")
+    shutil.copy(clips[4], tmp_path / "a.wav")
+    words = [tmp_path / "gone.wav", "-", tmp_path / "*.wav"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "petl_ast",
+            "predict",
+            finished_run / "fold_1" / "last",
+            *words,
+            "--json",
+            ON_CPU,
+        ],
+        input=f"{clips[1]}\n{tmp_path / 'none.wav'}\n{clips[0]}\n",
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    assert done.returncode == 2
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    order = [clips[1], clips[0], tmp_path / "a.wav", tmp_path / "b.wav"]
+    assert [line["clip"] for line in found] == [str(path) for path in order]
+    assert done.stderr.splitlines() == [
+        f"petl-ast predict: error: {tmp_path / name}: no such file or folder."
+        for name in ("gone.wav", "none.wav")
+    ]
+
+
+def long_recording(path: Path, seconds: int) -> None:
+    """Silence, which compresses well."""
+    with soundfile.SoundFile(path, "w", 16000, 1) as file:
+        for _ in range(seconds):
+            file.write(np.zeros(16000))
+
+
+def test_files_for_each_recording(
+    finished_run: Path, clips: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_recording(tmp_path / "long.flac", 3)
+    adapter, out = finished_run / "fold_1" / "last", tmp_path / "out"
+    words = ["predict", adapter, tmp_path / "long.flac", clips[0], "--output", out, "--picture", ON_CPU]
+    done = run_command(*words, "--format=audacity", "--threshold=0", "--hop=0.2")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = ["long.txt", "long.png", f"{clips[0].stem}.txt", f"{clips[0].stem}.png"]
+    assert done.stdout.splitlines() == [str(out / name) for name in names]
+    assert {path.name for path in out.iterdir()} == set(names)
+    labels = [line.split("\t") for line in (out / "long.txt").read_text().splitlines()]
+    assert float(labels[0][0]) == 0 and float(labels[-1][1]) == 3
+    assert all(name in ("low_tone", "noise", "high_tone") for _, _, name in labels)
+    again = [*map(str, words), "--format=audacity"]
+    assert main(again) == 2
+    told = capsys.readouterr().err
+    assert "--overwrite" in told and str(out / "long.png") in told
+    assert main([*again, "--overwrite"]) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_keeps_the_recordings_that_are_finished(
+    finished_run: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    long_recording(tmp_path / "hours.flac", 4 * 3600)
+    out = tmp_path / "out"
+    words = [
+        finished_run / "fold_1" / "last",
+        clips[0],
+        tmp_path / "hours.flac",
+        "--format=csv",
+        "--output",
+        out,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "petl_ast", "predict", *map(str, words), ON_CPU, "--hop=0.05"],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    finished, patience = out / f"{clips[0].stem}.csv", time.monotonic() + 120
+    while not finished.exists() and process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "\npetl-ast predict: stopped. What was finished is kept.\n"
+    assert list(out.iterdir()) == [finished]
+    assert len(rows(finished)) == 1
 
 
 def test_top_k_beyond_the_classes_names_them_all(

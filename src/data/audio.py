@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,30 +37,56 @@ def read_waveform(path: Path, sampling_rate: int, wanted: int | None = None) -> 
     Raises:
         UserError: if the file is missing, unreadable, empty, or holds values that are no samples.
     """
-    try:
-        if not path.is_file():
-            raise UserError(f"{path}: no such audio file.")
-        # As bytes, for a name need not be UTF-8; Windows knows no other names than text.
-        with soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)) as file:
-            file_rate = file.samplerate
-            if not LOWEST_RATE <= file_rate <= HIGHEST_RATE:
-                raise UserError(
-                    f"{path}: says that it has {file_rate} samples a second; that must be "
-                    f"{LOWEST_RATE} to {HIGHEST_RATE}."
-                )
-            waveform = _decode(file, _frames_needed(wanted, file_rate, sampling_rate))
-    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
+    with opened(path) as file:
+        file_rate = file.samplerate
+        waveform = _decode(file, path, _frames_needed(wanted, file_rate, sampling_rate))
     if len(waveform) == 0:
         raise UserError(f"{path}: holds no samples.")
-    if not (np.abs(waveform) < LARGEST_SAMPLE).all():
-        raise UserError(f"{path}: holds samples that are not finite, or larger than {LARGEST_SAMPLE:.0e}.")
     if file_rate != sampling_rate:
         # Imported here: librosa takes seconds to import and a cached or 16 kHz data set never needs it.
         from librosa import resample
 
         waveform = resample(waveform, orig_sr=file_rate, target_sr=sampling_rate, res_type="soxr_hq")
     return waveform
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open an audio file to decode it; whatever fails meanwhile becomes a message that names it.
+
+    Raises:
+        UserError: if the file is missing, unreadable, or has an impossible sampling rate.
+    """
+    try:
+        if not path.is_file():
+            raise UserError(f"{path}: no such audio file.")
+        # As bytes, for a name need not be UTF-8; Windows knows no other names than text.
+        with soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)) as file:
+            if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+                raise UserError(
+                    f"{path}: says that it has {file.samplerate} samples a second; that must be "
+                    f"{LOWEST_RATE} to {HIGHEST_RATE}."
+                )
+            yield file
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
+
+
+def mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[Waveform]:
+    """Decode to the mean of the channels, block by block: memory follows what the file holds and not what its
+    header says.
+
+    Raises:
+        UserError: for values that are no samples.
+    """
+    size = max(1, BLOCK_VALUES // file.channels)
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        mono = block[:, 0].copy() if file.channels == 1 else block.mean(axis=1)
+        if not (np.abs(mono) < LARGEST_SAMPLE).all():
+            raise UserError(
+                f"{path}: holds samples that are not finite, or larger than {LARGEST_SAMPLE:.0e}."
+            )
+        yield mono
 
 
 def _frames_needed(wanted: int | None, file_rate: int, sampling_rate: int) -> float:
@@ -68,13 +96,13 @@ def _frames_needed(wanted: int | None, file_rate: int, sampling_rate: int) -> fl
     return max(WHOLE * min(1.0, ratio), math.ceil(wanted * ratio) + MARGIN * max(1.0, ratio))
 
 
-def _decode(file: soundfile.SoundFile, most: float) -> Waveform:
-    """Up to `most` frames as the mean of their channels, block by block: memory follows what the file holds
-    and not what its header says.
-    """
+def _decode(file: soundfile.SoundFile, path: Path, most: float) -> Waveform:
+    """At least `most` samples, as far as the file has them."""
     blocks: list[Waveform] = []
-    size, decoded = max(1, BLOCK_VALUES // file.channels), 0
-    while decoded < most and len(block := file.read(size, dtype="float32", always_2d=True)):
-        blocks.append(block[:, 0].copy() if file.channels == 1 else block.mean(axis=1))
+    decoded = 0
+    for block in mono_blocks(file, path):
+        blocks.append(block)
         decoded += len(block)
+        if decoded >= most:
+            break
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

@@ -6,6 +6,7 @@ needs neither. Only in bins far below a loud pure tone does float32 show: up to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -64,12 +65,27 @@ def samples_heard(config: SpectrogramConfig) -> int:
     return (config.max_length - 1) * hop + window
 
 
+def samples_per_frame(sampling_rate: int) -> int:
+    """How many samples lie between the starts of neighbouring frames."""
+    return _window_and_hop(sampling_rate)[1]
+
+
 def number_of_frames(samples: int, sampling_rate: int) -> int:
     """Whole windows in a clip of so many samples; a clip shorter than one window counts as one, padded with
     zeros.
     """
     window, hop = _window_and_hop(sampling_rate)
     return max(1, 1 + (samples - window) // hop)
+
+
+def mel_bin(hertz: float, config: SpectrogramConfig) -> float:
+    """Where a frequency lies among the mel bins, from 0, the centre of the lowest."""
+
+    def to_mel(frequency: float) -> float:
+        return math.log1p(frequency / 700.0)
+
+    lowest, highest = to_mel(LOWEST_FREQUENCY), to_mel(config.sampling_rate / 2)
+    return (to_mel(hertz) - lowest) / (highest - lowest) * (config.num_mel_bins + 1) - 1
 
 
 @cache

@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from scipy.signal import resample
 
 from conftest import CLASS_NAMES, SAMPLING_RATE
+from petl_ast.data.audio import read_waveform
+from petl_ast.data.spectrogram import log_mel
 from petl_ast.errors import UserError
-from petl_ast.utils.prediction import Prediction, audio_files, predict
+from petl_ast.models.build import load_adapter
+from petl_ast.utils.prediction import Prediction, predict
 
 
 @pytest.fixture
@@ -103,33 +107,111 @@ def test_the_files_form_hardly_matters(form: str, adapter: Path, clips: list[Pat
         np.testing.assert_allclose(values(other), values(mono), atol=0.05 if form == "ogg" else 0.01)
 
 
-def test_a_long_clip_counts_from_its_beginning(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
-    """The adapter hears 48 frames: what comes behind them is cut, what is missing is padding."""
-    tone, _ = soundfile.read(clips[0])
-    noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE) / 10
-    soundfile.write(tmp_path / "long.wav", np.concatenate([tone, noise]), SAMPLING_RATE)
-    soundfile.write(tmp_path / "short.wav", tone[:100], SAMPLING_RATE)
-    as_it_is, long, short = predict(
-        adapter, [clips[0], tmp_path / "long.wav", tmp_path / "short.wav"], device="cpu"
+def test_a_clip_of_one_window_is_what_it_was_in_training(
+    adapter: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    """Whether it fills the 48 frames or not: the spectrogram of training, the model's own answer."""
+    sound, _ = soundfile.read(clips[0])
+    soundfile.write(tmp_path / "short.wav", sound[:100], SAMPLING_RATE)
+    soundfile.write(tmp_path / "other_rate.wav", sound, 22050)
+    soundfile.write(tmp_path / "hardly_longer.wav", np.append(sound, np.ones(79)), SAMPLING_RATE)
+    files = [*clips, *(tmp_path / f"{name}.wav" for name in ("short", "other_rate", "hardly_longer"))]
+    model = load_adapter(adapter)
+    spectrograms = torch.cat([log_mel([read_waveform(f, SAMPLING_RATE)], model.spectrogram) for f in files])
+    with torch.inference_mode():
+        expected = model(spectrograms).softmax(1).numpy()
+    found = list(predict(adapter, files, device="cpu"))
+    np.testing.assert_array_equal([p.timeline.probabilities[0] for p in found], expected)
+    for prediction in found:
+        (event,) = prediction.events  # however improbable
+        assert (event.name, event.peak) == prediction.classes[0]
+        assert (event.start, event.end) == prediction.timeline.windows[0]
+
+
+def long_recording(path: Path, clips: list[Path]) -> np.ndarray:
+    """Three seconds of the clips, one after the other."""
+    sound = np.concatenate([soundfile.read(clip)[0] for clip in clips])
+    soundfile.write(path, sound, SAMPLING_RATE)
+    return sound
+
+
+def test_each_window_is_classified_as_if_it_were_a_clip(
+    adapter: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    """Among other files, and whatever the batch."""
+    long = tmp_path / "long.wav"
+    sound = long_recording(long, clips)
+    runs = [
+        list(predict(adapter, [clips[0], long, clips[1]], batch_size=size, device="cpu", hop=0.1))
+        for size in (1, 3, 100)
+    ]
+    for first, found, last in runs:
+        assert values(first) == pytest.approx(values(runs[0][0]), abs=1e-6)
+        assert values(last) == pytest.approx(values(runs[0][2]), abs=1e-6)
+        np.testing.assert_allclose(found.timeline.probabilities, runs[0][1].timeline.probabilities, atol=1e-6)
+        mean = found.timeline.probabilities.mean(axis=0)
+        assert values(found) == pytest.approx(mean.tolist(), abs=1e-6)
+    timeline = runs[0][1].timeline
+    for number, (start, end) in enumerate(timeline.windows):
+        piece = sound[round(start * SAMPLING_RATE) : round(end * SAMPLING_RATE)]
+        soundfile.write(tmp_path / f"{number:03}.wav", piece, SAMPLING_RATE)
+    pieces = predict(adapter, sorted(tmp_path.glob("0*.wav")), device="cpu")
+    expected = [piece.timeline.probabilities[0] for piece in pieces]
+    np.testing.assert_allclose(timeline.probabilities, expected, atol=1e-6)
+    assert timeline.seconds == pytest.approx(len(sound) / SAMPLING_RATE)
+
+
+def test_what_was_heard_and_drawn_is_the_whole_recording(
+    adapter: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    long_recording(tmp_path / "long.wav", clips)
+    heard: list[float] = []
+    (found,) = predict(
+        adapter, [tmp_path / "long.wav"], device="cpu", batch_size=2, overview=True, on_heard=heard.append
     )
-    np.testing.assert_allclose(values(long), values(as_it_is), atol=1e-6)
-    assert sum(values(short)) == pytest.approx(1, abs=1e-6)
+    assert sum(heard) == pytest.approx(found.timeline.seconds, abs=0.02)
+    assert found.overview is not None
+    assert len(found.overview.columns()) * found.overview.seconds_per_column == pytest.approx(sum(heard))
 
 
-def test_audio_below_a_folder_is_found_in_order(clips: list[Path], tmp_path: Path) -> None:
-    names = ["b.wav", "a.wav", "c/deep/d.FLAC", "c/e.ogg", "c/f.mp3"]
-    for name in (*names, "notes.txt", "c/list.csv", "noending"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(clips[0], tmp_path / name)
-    assert audio_files(tmp_path) == sorted(tmp_path / name for name in names)
-    assert audio_files(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]  # who names a file means it
+def test_a_recording_that_breaks_off_is_an_error_and_nothing_else(
+    adapter: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    """Its first windows are fine, and have gone through the model with those of other files."""
+    samples = np.zeros(20 * SAMPLING_RATE, np.float32)
+    samples[-1] = np.nan
+    soundfile.write(tmp_path / "late.wav", samples, SAMPLING_RATE, subtype="FLOAT")
+    alone, found, other = predict(
+        adapter, [clips[0], tmp_path / "late.wav", clips[1]], device="cpu", batch_size=4
+    )
+    assert found.error is not None and "not finite" in found.error
+    assert found.classes == found.events == found.timeline.windows == []
+    assert len(alone.timeline.windows) == len(other.timeline.windows) == 1
 
 
-def test_nothing_to_predict(adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone.wav: no such file"):
-        list(predict(adapter, [tmp_path / "gone.wav"], device="cpu"))
-    with pytest.raises(UserError, match="no audio file"):
-        list(predict(adapter, [tmp_path], device="cpu"))
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("hop", 0.0, "hop is 0 seconds; it must be 0.01 to 0.48"),
+        ("hop", 0.6, "hop is 0.6 seconds"),
+        ("hop", float("nan"), "hop is nan"),
+        ("threshold", 1.5, "threshold is 1.5"),
+        ("threshold", float("nan"), "threshold is nan"),
+    ],
+)
+def test_numbers_that_make_no_sense(
+    option: str, value: float, words: str, adapter: Path, clips: list[Path]
+) -> None:
+    with pytest.raises(UserError, match=words):
+        list(predict(adapter, clips, device="cpu", **{option: value}))  # type: ignore[arg-type]
+
+
+def test_what_holds_no_audio_is_told_in_its_turn(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
+    paths = [tmp_path / "gone.wav", clips[0], tmp_path, clips[1]]
+    missing, first, empty, second = predict(adapter, paths, device="cpu")
+    assert missing.error == f"{tmp_path / 'gone.wav'}: no such file or folder."
+    assert empty.error == f"{tmp_path}: no audio file in this folder."
+    assert first.error is None and second.error is None
     assert list(predict(adapter, [], device="cpu")) == []
 
 

@@ -1,0 +1,98 @@
+"""From the probabilities of overlapping windows to what was heard when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+Probabilities = npt.NDArray[np.float32]
+Classes = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One class, heard without a break.
+
+    Attributes:
+        start: In seconds.
+        end: In seconds.
+        name: The class.
+        probability: Its mean over the event's windows.
+        peak: Its largest.
+        windows: How many there are.
+    """
+
+    start: float
+    end: float
+    name: str
+    probability: float
+    peak: float
+    windows: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What a model says of every window of a recording.
+
+    Attributes:
+        labels: Class names.
+        windows: Start and end of each window, in seconds.
+        probabilities: float32 [windows, classes].
+    """
+
+    labels: list[str] = field(default_factory=list)
+    windows: list[tuple[float, float]] = field(default_factory=list)
+    probabilities: Probabilities = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording is."""
+        return self.windows[-1][1]
+
+    def best(self, top_k: int, window: int | None = None) -> Classes:
+        """The most probable classes of one window, or on average over all."""
+        values = self.probabilities.mean(axis=0) if window is None else self.probabilities[window]
+        order = np.argsort(-values, kind="stable")[:top_k]
+        return [(self.labels[i], float(values[i])) for i in order]
+
+    def edges(self) -> list[float]:
+        """Where one window's say ends and the next one's begins: half-way between their centres.
+
+        Each window speaks for the time that is nearer to its centre than to any other: windows overlap, but
+        what is said of the recording does not.
+
+        Returns:
+            The recording's start, the edges between neighbouring windows, and its end, in seconds.
+        """
+        centres = [(start + end) / 2 for start, end in self.windows]
+        return [0.0, *((one + other) / 2 for one, other in pairwise(centres)), self.seconds]
+
+    def events(self, threshold: float) -> list[Event]:
+        """Neighbouring windows with the same most probable class, at least `threshold`, as one event.
+
+        A clip of a single window is one event with its most probable class, however probable.
+        """
+        best, edges = self.probabilities.argmax(axis=1), self.edges()
+        sure = self.probabilities.max(axis=1) >= threshold
+        if len(self.windows) == 1:
+            sure[:] = True
+        found = []
+        for (label, heard), group in groupby(range(len(best)), key=lambda i: (int(best[i]), bool(sure[i]))):
+            if heard:
+                rows = list(group)
+                values = self.probabilities[rows, label]
+                span = edges[rows[0]], edges[rows[-1] + 1]
+                mean, peak = float(values.mean()), float(values.max())
+                found.append(Event(*span, self.labels[label], mean, peak, len(rows)))
+        return found
+
+
+def clock(seconds: float) -> str:
+    """A time as minutes and seconds, 1:02.5; from an hour on, 1:01:02.5."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest / 10:04.1f}" if hours else f"{minutes}:{rest / 10:04.1f}"
