@@ -202,16 +202,15 @@ def _samples(options: Namespace) -> int:
     tested).
     """
     with quick_imports():
-        from .data.esc50_dataset import ESC50Dataset
+        from .data.formats import open_dataset
         from .utils import console as screen
         from .utils.cross_validation import load_with_progress
         from .utils.samples import copy_samples
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
-    config = _run_config(options)
-    dataset = ESC50Dataset.of(config)
+    dataset, config = open_dataset(_run_config(options))
     load_with_progress(dataset, screen.messages())
-    test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
+    test_fold = config.data.folds[0] if config.data.folds else dataset.tested[-1]
     for path in copy_samples(dataset, test_fold, Path(folder), per_class):
         print(path)
     return 0
