@@ -15,7 +15,9 @@ MOST_FRAMES = 30_000
 MOST_SAMPLES = 5_000_000  # of one clip; computing its spectrogram takes about 60 bytes for each
 LEAST_FOLDS = 3  # one to test on, one to validate on, one to train on
 
-Format = Literal["auto", "esc50", "folder", "csv"]
+Format = Literal[
+    "auto", "esc50", "folder", "csv", "urbansound8k", "speech_commands", "fluent_speech_commands"
+]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class DataConfig:
     Attributes:
         root: Folder of the data set, or a csv file that lists its clips.
         format: How it is laid out; "auto" looks what is there: "esc50" (meta/esc50.csv and audio/), "csv" (a
-            table with paths and labels), or "folder" (a sub-folder a class). docs/data.md tells more.
+            table with paths and labels), "folder" (a sub-folder a class), or a public data set as it is
+            unpacked. docs/data.md tells more.
         subset: Of ESC-50: "all" clips, or "esc10", those the csv marks as part of ESC-10.
         folds: The folds to test on, one cross-validation run each; null for every fold there is.
         number_of_folds: Folds to divide the clips into, where the data set gives none.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..errors import UserError
@@ -22,8 +22,12 @@ FOREIGN = {".m4a", ".aac", ".mp4", ".wma", ".amr", ".webm", ".mka", ".ape", ".wv
 IGNORED = {"__MACOSX"}  # what a Mac leaves in archives
 
 
-def read_folder(root: Path) -> Listing:
+def read_folder(root: Path, leave_out: Collection[str] = ()) -> Listing:
     """List the sound files below the sub-folders of `root`, in the order of their paths.
+
+    Args:
+        root: The folder.
+        leave_out: Sub-folders that are no class.
 
     Raises:
         UserError: if there is no folder, or no sound file in a sub-folder.
@@ -35,6 +39,8 @@ def read_folder(root: Path) -> Listing:
     is_split = {"train", "test"} <= set(parts.values()) and None not in parts.values()
     for path in _files(root, listing):
         name = path.relative_to(root).as_posix()
+        if name.split("/")[0] in leave_out:
+            continue
         if path.suffix.lower() not in ENDINGS | FOREIGN:
             ignored[path.suffix.lower() or "no ending"] += 1
         elif reason := _fault(path, name, root, 2 if is_split else 1):

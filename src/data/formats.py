@@ -9,16 +9,25 @@ from pathlib import Path
 from ..config import RunConfig
 from ..data_config import DataConfig, Format
 from ..errors import UserError
+from . import urbansound8k
 from .dataset import AudioDataset
 from .esc50_csv import CSV
 from .esc50_dataset import ESC50Dataset
+from .fluent_speech_commands import read_fluent_speech_commands
 from .folder import read_folder
 from .listing import Listing
+from .speech_commands import read_speech_commands
 from .splits import with_folds
 from .survey import frames_needed
 from .table import read_table, tables_in
 
 READERS: dict[str, Callable[[Path], Listing]] = {"folder": read_folder, "csv": read_table}
+# They number their classes and give every clip a fold; each is known by a file that no other has.
+PUBLIC: dict[Format, tuple[Path, Callable[[Path], Listing]]] = {
+    "urbansound8k": (urbansound8k.CSV, urbansound8k.read_urbansound8k),
+    "speech_commands": (Path("testing_list.txt"), read_speech_commands),
+    "fluent_speech_commands": (Path("data/valid_data.csv"), read_fluent_speech_commands),
+}
 
 
 def find_format(data: DataConfig) -> Format | None:
@@ -28,6 +37,9 @@ def find_format(data: DataConfig) -> Format | None:
         return data.format
     if (root / CSV).is_file():
         return "esc50"
+    for name, (sign, _) in PUBLIC.items():
+        if (root / sign).is_file():
+            return name
     if root.is_file() or (root.is_dir() and tables_in(root)):
         return "csv"
     if root.is_dir() and any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir()):
@@ -57,7 +69,10 @@ def open_dataset(config: RunConfig) -> tuple[AudioDataset, RunConfig]:
     if found is None or found == "esc50":  # which says how to get ESC-50 if nothing is there
         dataset: AudioDataset = ESC50Dataset.of(config)
     else:
-        listing = with_folds(READERS[found](root), data.number_of_folds, data.split_seed)
+        if found in PUBLIC:
+            listing = PUBLIC[found][1](root)
+        else:
+            listing = with_folds(READERS[found](root), data.number_of_folds, data.split_seed)
         dataset = AudioDataset(root, listing, config.spectrogram, data.cache, data.on_error)
     if data.fit_length:
         frames = frames_needed(dataset.survey(), config.spectrogram.sampling_rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ..errors import UserError
@@ -71,8 +72,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.rows = Rows(path, "label, fold, split or group")
         self._folder = path.parent
-        self._real_folder = Path(os.path.realpath(path.parent))
-        self._inside: dict[PurePosixPath, bool] = {}  # by sub-folder: whether it really lies in the folder
+        self._check = inside(path.parent)
 
     def add(self, line: int, values: dict[str, str]) -> None:
         name = PurePosixPath(values["path"]).as_posix()
@@ -96,23 +96,31 @@ class _Reader:
         for name in ("label", "group"):
             if not is_plain(values.get(name, "")):
                 return f"{name} is {short(values[name])}; it must be plain text on one line."
-        given, path = values["path"], PurePosixPath(values["path"])
+        return self._check(values["path"])
+
+
+def inside(folder: Path) -> Callable[[str], str]:
+    """A check of paths from strangers: what is wrong with one, or nothing if it lies in `folder`.
+
+    Links may lead anywhere inside the folder. Each sub-folder is looked at once.
+    """
+    real_folder = Path(os.path.realpath(folder))
+    is_inside: dict[PurePosixPath, bool] = {}
+
+    def lies_in(path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(real_folder)
+
+    def check(given: str) -> str:
+        path = PurePosixPath(given)
         if path.is_absolute() or ".." in path.parts or "\\" in given or given[1:2] == ":":
-            return f"{short(given)} is not a path inside {self._folder}, with / between folders."
+            return f"{short(given)} is not a path inside {folder}, with / between folders."
         if not is_plain(given) or path == PurePosixPath("."):
-            return f"{short(given)} is not a plain file name inside {self._folder}."
-        if not self._is_inside(path):
-            real = os.path.realpath(self._folder / path)
-            return f"{given} leads to {real} by a link, outside the data folder {self._real_folder}."
+            return f"{short(given)} is not a plain file name inside {folder}."
+        if path.parent not in is_inside:
+            is_inside[path.parent] = lies_in(folder / path.parent)
+        if not is_inside[path.parent] or (os.path.islink(folder / path) and not lies_in(folder / path)):
+            real = os.path.realpath(folder / path)
+            return f"{given} leads to {real} by a link, outside the data folder {real_folder}."
         return ""
 
-    def _is_inside(self, path: PurePosixPath) -> bool:
-        folder = path.parent
-        if folder not in self._inside:
-            real = Path(os.path.realpath(self._folder / folder))
-            self._inside[folder] = real.is_relative_to(self._real_folder)
-        file = self._folder / path
-        is_link = os.path.islink(file)
-        return self._inside[folder] and not (
-            is_link and not Path(os.path.realpath(file)).is_relative_to(self._real_folder)
-        )
+    return check
