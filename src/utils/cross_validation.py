@@ -15,6 +15,7 @@ from ..config import RunConfig
 from ..data.cache_builder import MOST_NAMED
 from ..data.dataset import AudioDataset, FoldSplit
 from ..data.formats import open_dataset
+from ..data_config import FRAMES_PER_SECOND
 from ..errors import UserError
 from ..files import (
     list_some,
@@ -66,6 +67,9 @@ def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> di
     busy = f"Another process is training into {output}. Wait for it, or choose another folder with --output."
     with locked(output / LOCK, busy):
         resumed = goes_on(config)
+        if config.data.fit_length:
+            seconds = config.spectrogram.max_length / FRAMES_PER_SECOND
+            screen.messages().print(f"Spectrograms fit the longest clip: {seconds:.2f} s.")
         load_with_progress(dataset, screen.messages())
         splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
         if resumed:
