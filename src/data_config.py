@@ -34,6 +34,8 @@ class DataConfig:
         number_of_folds: Folds to divide the clips into, where the data set gives none.
         split_seed: Another seed is another division.
         fit_length: Set spectrogram.max_length to what the longest clip needs, but to no more than it is.
+        shots: Clips of each class to train on, of those in the training folds; null for all.
+        shots_order: Which ones: "random", drawn from split_seed, or "first" in the data set's order.
         cache: Folder for computed spectrograms, shared by all folds and later runs.
         on_error: If rows of the csv or clips cannot be used: "stop" and name them all, or "skip" them, list
             them in the run's skipped.csv, and use the others.
@@ -46,12 +48,16 @@ class DataConfig:
     number_of_folds: int = 5
     split_seed: int = 0
     fit_length: bool = False
+    shots: int | None = None
+    shots_order: Literal["random", "first"] = "random"
     cache: str = "data/cache"
     on_error: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
         at_least("data", self, number_of_folds=LEAST_FOLDS, split_seed=0)
         at_most("data", self, "a fold is trained for each", number_of_folds=100)
+        if self.shots is not None:
+            at_least("data", self, shots=1)
         at_most("data", self, "64 bits", split_seed=2**63 - 1)
 
 

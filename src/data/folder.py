@@ -63,6 +63,15 @@ def read_folder(root: Path, leave_out: Collection[str] = ()) -> Listing:
     return listing
 
 
+def holds_sound(root: Path) -> bool:
+    """Whether a file in a sub-folder of `root` is sound by its ending; stops at the first."""
+    return root.is_dir() and any(
+        path.suffix.lower() in ENDINGS | FOREIGN
+        for name in _folders(root)
+        for path in _files(root / name, Listing(root))
+    )
+
+
 def _folders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _hidden(entry.name))
 

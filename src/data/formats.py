@@ -14,7 +14,7 @@ from .dataset import AudioDataset
 from .esc50_csv import CSV
 from .esc50_dataset import ESC50Dataset
 from .fluent_speech_commands import read_fluent_speech_commands
-from .folder import read_folder
+from .folder import holds_sound, read_folder
 from .listing import Listing
 from .speech_commands import read_speech_commands
 from .splits import with_folds
@@ -42,9 +42,7 @@ def find_format(data: DataConfig) -> Format | None:
             return name
     if root.is_file() or (root.is_dir() and tables_in(root)):
         return "csv"
-    if root.is_dir() and any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir()):
-        return "folder"
-    return None
+    return "folder" if holds_sound(root) else None
 
 
 def holds_data(data: DataConfig) -> bool:
@@ -63,8 +61,8 @@ def open_dataset(config: RunConfig) -> tuple[AudioDataset, RunConfig]:
     found = find_format(data)
     if found is None and root.is_dir():
         raise UserError(
-            f"{root} holds no data set: neither a sub-folder a class, nor a csv with paths and labels, nor "
-            f"ESC-50's {CSV}. docs/data.md shows what each looks like."
+            f"{root} holds no data set: neither a sub-folder a class with sound files, nor a csv with paths "
+            f"and labels, nor ESC-50's {CSV}. docs/data.md shows what each looks like."
         )
     if found is None or found == "esc50":  # which says how to get ESC-50 if nothing is there
         dataset: AudioDataset = ESC50Dataset.of(config)

@@ -52,8 +52,9 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
     clips = {clip.name: clip for clip in listing.clips}
     names = _class_names(clips.values())
     same = identical({name: clip.path for name, clip in clips.items()})
-    for alike in [alike for alike in same if len({clips[name].category for name in alike}) > 1]:
-        same.remove(alike)
+    torn = [alike for alike in same if len({clips[name].category for name in alike}) > 1]
+    same = [alike for alike in same if len({clips[name].category for name in alike}) == 1]
+    for alike in torn:
         labelled = ", ".join(f"{name} ({clips[name].category})" for name in alike[:MOST_NAMED])
         reason = f"is the same recording under several labels: {labelled}."
         problems += [Problem(name, 0, f"{clips.pop(name).path}: {reason}") for name in alike]
@@ -64,15 +65,10 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
         )
     recordings = _recordings(clips.values(), same)
     if any(clip.fold == NO_FOLD for clip in clips.values()):
-        for name in _small_classes(clips, recordings):
-            names.remove(name)
-            found = [clip for clip in clips.values() if clip.category == name]
-            number = len({recordings[clip.name] for clip in found})
-            reason = (
-                f"class {name} has {number} recording{'s' * (number > 1)}, and needs {LEAST_FOLDS}: "
-                "to train, to validate, to test."
-            )
-            problems += [Problem(clip.name, 0, f"{clips.pop(clip.name).path}: {reason}") for clip in found]
+        for small in _small_classes(clips.values(), recordings, problems):
+            names.remove(small)
+        left = set(names)
+        clips = {name: clip for name, clip in clips.items() if clip.category in left}
         folds = _own_folds(clips, recordings, number_of_folds, seed, notes)
     else:
         folds = {name: clip.fold for name, clip in clips.items()}
@@ -174,9 +170,22 @@ def _numbers(classes: Mapping[str, str], recordings: Recordings) -> Counter[str]
     return Counter(label for label, _ in {(label, recordings[name]) for name, label in classes.items()})
 
 
-def _small_classes(clips: Mapping[str, Clip], recordings: Recordings) -> list[str]:
-    numbers = _numbers({name: clip.category for name, clip in clips.items()}, recordings)
-    return sorted(name for name, number in numbers.items() if number < LEAST_FOLDS)
+def _small_classes(clips: Iterable[Clip], recordings: Recordings, problems: list[Problem]) -> list[str]:
+    """Classes that cannot train, validate and test; each of their clips becomes a problem."""
+    by_class: defaultdict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_class[clip.category].append(clip)
+    small = []
+    for name, found in sorted(by_class.items()):
+        number = len({recordings[clip.name] for clip in found})
+        if number < LEAST_FOLDS:
+            small.append(name)
+            reason = (
+                f"class {name} has {number} recording{'s' * (number > 1)}, and needs {LEAST_FOLDS}: "
+                "to train, to validate, to test."
+            )
+            problems += [Problem(clip.name, 0, f"{clip.path}: {reason}") for clip in found]
+    return small
 
 
 def _own_folds(

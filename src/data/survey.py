@@ -14,6 +14,8 @@ import soundfile
 
 from .spectrogram import number_of_frames
 
+LEAST_FRAMES = 16  # a patch of AST; no backbone takes less
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -45,8 +47,9 @@ def survey(paths: Sequence[Path]) -> Survey:
 
 
 def frames_needed(found: Survey, sampling_rate: int) -> int:
-    """Spectrogram frames of the longest clip, resampled to `sampling_rate`."""
-    return number_of_frames(math.ceil(max(found.seconds, default=0) * sampling_rate), sampling_rate)
+    """Spectrogram frames of the longest clip, resampled to `sampling_rate`; at least `LEAST_FRAMES`."""
+    longest = math.ceil(max(found.seconds, default=0) * sampling_rate)
+    return max(LEAST_FRAMES, number_of_frames(longest, sampling_rate))
 
 
 def _header(path: Path) -> tuple[int, int, int] | None:

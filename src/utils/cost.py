@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..config import RunConfig
 from ..data.dataset import AudioDataset
 from ..data.formats import holds_data, open_dataset
+from ..data.shots import training_indices
 from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .machines import Machine
 from .workplace import has_fixed_features
@@ -157,7 +158,7 @@ def work_of(config: RunConfig) -> Work:
 def work_with(config: RunConfig, dataset: AudioDataset) -> Work:
     """The same with a data set that is open."""
     splits = [dataset.split(fold) for fold in config.data.folds or dataset.tested]
-    train = sum(len(dataset.indices(split.train)) for split in splits)
+    train = sum(len(training_indices(dataset, split, config.data)) for split in splits)
     validation = sum(len(dataset.indices([split.validation])) for split in splits)
     test = sum(len(dataset.indices([split.test])) for split in splits)
     source = f"{len(dataset)} clips in {len(dataset.folds)} folds of {dataset.root}"

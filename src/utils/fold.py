@@ -27,6 +27,7 @@ from ..config import RunConfig
 from ..data.augment import spec_augment
 from ..data.batches import Batches
 from ..data.dataset import AudioDataset, FoldSplit
+from ..data.shots import training_indices
 from ..errors import UserError
 from ..files import clear_write_errors, list_some, write_csv, write_json
 from ..models.ast_with_adapter import Probe
@@ -72,7 +73,7 @@ class FoldRun:
             torch.compiler.reset()  # else the folds before count towards dynamo's limit of recompilations
             self._network.compile()
         self._indices = {
-            "train": dataset.indices(split.train),
+            "train": training_indices(dataset, split, config.data),
             "validation": dataset.indices([split.validation]),
             "test": dataset.indices([split.test]),
         }

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ..config import RunConfig
 from ..data.dataset import AudioDataset
+from ..data.shots import training_indices
 from ..data.spectrogram import HOP_SECONDS
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..text import shown
@@ -74,8 +75,12 @@ def _length(config: RunConfig, seconds: list[float]) -> str:
 def _plan(config: RunConfig, dataset: AudioDataset) -> list[tuple[str, str]]:
     train, folds = config.train, test_folds(config, dataset)
     split = dataset.split(folds[0])
-    parts = {"train": split.train, "validate": [split.validation], "test": [split.test]}
-    sizes = ", ".join(f"{len(dataset.indices(of_part))} {part}" for part, of_part in parts.items())
+    parts = {
+        "train": training_indices(dataset, split, config.data),
+        "validate": dataset.indices([split.validation]),
+        "test": dataset.indices([split.test]),
+    }
+    sizes = ", ".join(f"{len(indices)} {part}" for part, indices in parts.items())
     ((method, model),) = models(config, len(dataset.class_names))
     counts = model.parameter_counts()
     trained = f"{counts['trainable']:,} of {counts['total']:,} parameters train"
