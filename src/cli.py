@@ -16,6 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
 from .config import RunConfig, check_config_file
 from .errors import UserError
+from .own_sounds import defaults, split_folder
 from .verbs import VERBS, Verb
 
 
@@ -47,12 +48,17 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         chosen = VERBS.get(verb or next(iter(arguments), ""))
         for path in configs:
             check_config_file(Path(path), chosen.config if chosen else RunConfig)
+        folder = None
+        if chosen is VERBS["train"]:
+            words = [] if verb else arguments[:1]
+            arguments, folder = split_folder(arguments[len(words) :])
+            arguments = [*words, *([folder] if folder else []), *arguments]
         if verb is None:
-            parser = _parser_of_all(prog)
+            parser = _parser_of_all(prog, folder)
             parsed = parser.instantiate(parser.parse_args(arguments))
             code = VERBS[parsed.verb].run(parsed[parsed.verb])
         else:
-            parser = _parser_of(VERBS[verb], prog)
+            parser = _parser_of(VERBS[verb], prog, folder)
             code = VERBS[verb].run(parser.instantiate(parser.parse_args(arguments)))
         sys.stdout.flush()
         return code
@@ -130,18 +136,21 @@ def _new_parser(prog: str, usage: str, description: str, **more: Any) -> Argumen
     )
 
 
-def _parser_of(verb: Verb, prog: str) -> ArgumentParser:
+def _parser_of(verb: Verb, prog: str, folder: str | None = None) -> ArgumentParser:
     parser = _new_parser(prog, f"{prog} {verb.positionals}[options]", verb.description)
     verb.add_options(parser)
+    if folder:
+        parser.set_defaults(defaults(folder))
     return parser
 
 
-def _parser_of_all(prog: str) -> ArgumentParser:
+def _parser_of_all(prog: str, folder: str | None = None) -> ArgumentParser:
     from . import __doc__ as purpose
     from . import __version__
 
     parser = _new_parser(prog, f"{prog} VERB ...", str(purpose), version=__version__)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     for name, verb in VERBS.items():
-        verbs.add_subcommand(name, _parser_of(verb, f"{prog} {name}"), help=verb.description.splitlines()[0])
+        of_verb = _parser_of(verb, f"{prog} {name}", folder if name == "train" else None)
+        verbs.add_subcommand(name, of_verb, help=verb.description.splitlines()[0])
     return parser

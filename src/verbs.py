@@ -43,6 +43,14 @@ class Verb:
 
 
 def _train_options(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", type=str | None, nargs="?", help="Your own sounds, a sub-folder a class.")
+    parser.add_argument(
+        "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
+    )
+    _run_options(parser)
+
+
+def _run_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         action="config",
@@ -57,16 +65,30 @@ def _train(options: Namespace) -> int:
     Every option can stand in a YAML file, on the command line, or both (the command line wins):
         petl-ast train --config configs/esc50_conformer.yaml --train.epochs 2 --data.folds "[1,2]"
     The run's folder then holds the adapters, the figures per epoch, the summary and pictures.
+    Your own sounds, a sub-folder a class, need no configuration:
+        petl-ast train sounds
+        petl-ast train sounds --dry_run true        what is there, what it would do, how long it would take
     """
     with quick_imports():
+        from .data.formats import open_dataset
         from .utils import console as screen
         from .utils.cross_validation import cross_validate
+        from .utils.outcome import outcome
+        from .utils.overview import overview
         from .utils.run_start import with_resumed_output
         from .utils.summary import summary_table
 
-    config = with_resumed_output(_run_config(options))
-    summary = cross_validate(config)
-    screen.output().print(summary_table(summary, config.output))
+    folder, dry_run = options.pop("folder"), options.pop("dry_run")
+    dataset, config = open_dataset(with_resumed_output(_run_config(options)))
+    console = screen.output()
+    if folder or dry_run:
+        console.print(overview(config, dataset))
+    if dry_run:
+        return 0
+    summary = cross_validate(config, dataset)
+    console.print(summary_table(summary, config.output))
+    if folder:
+        print(outcome(Path(config.output), dataset))  # not by rich, which would break commands into lines
     return 0
 
 
@@ -203,7 +225,7 @@ def _report(options: Namespace) -> int:
 
 
 def _samples_options(parser: ArgumentParser) -> None:
-    _train_options(parser)
+    _run_options(parser)
     parser.add_argument("--folder", type=str, default="samples", help="Where the copies go.")
     parser.add_argument("--per_class", type=int, default=1, help="How many clips of each class.")
 
@@ -216,23 +238,22 @@ def _samples(options: Namespace) -> int:
     tested).
     """
     with quick_imports():
-        from .data.esc50_dataset import ESC50Dataset
+        from .data.formats import open_dataset
         from .utils import console as screen
         from .utils.cross_validation import load_with_progress
         from .utils.samples import copy_samples
 
     folder, per_class = options.pop("folder"), options.pop("per_class")
-    config = _run_config(options)
-    dataset = ESC50Dataset.of(config)
+    dataset, config = open_dataset(_run_config(options))
     load_with_progress(dataset, screen.messages())
-    test_fold = config.data.folds[0] if config.data.folds else dataset.folds[-1]
+    test_fold = config.data.folds[0] if config.data.folds else dataset.tested[-1]
     for path in copy_samples(dataset, test_fold, Path(folder), per_class):
         print(path)
     return 0
 
 
 def _params_options(parser: ArgumentParser) -> None:
-    _train_options(parser)
+    _run_options(parser)
     parser.add_argument("--all_methods", action="store_true", help="Every method with its default options.")
     parser.add_argument(
         "--cost", action="store_true", help="Operations, memory and predicted time of a run instead."
@@ -312,7 +333,7 @@ def _import_reference_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=list[str] | None, default=None, help="Class names in the head's order."
     )
-    _train_options(parser)
+    _run_options(parser)
 
 
 def _import_reference(options: Namespace) -> int:
@@ -356,7 +377,7 @@ def _pretrain(options: Namespace) -> int:
 
 
 VERBS = {
-    "train": Verb(_train_options, _train),
+    "train": Verb(_train_options, _train, "[FOLDER] "),
     "evaluate": Verb(_evaluate_options, _evaluate, "ADAPTER "),
     "predict": Verb(_predict_options, _predict, "ADAPTER PATH ... "),
     "report": Verb(_report_options, _report, "RUN "),

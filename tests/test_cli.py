@@ -50,7 +50,7 @@ def options_of(config: Any, prefix: str = "--") -> Iterator[str]:
 
 RUN_OPTIONS = ["--config", *options_of(RunConfig())]
 VERBS = {
-    "train": RUN_OPTIONS,
+    "train": ["folder", "--dry_run", *RUN_OPTIONS],
     "evaluate": ["adapter", "--data_root", "--fold", "--backbone", "--device", "--cache", "--json"],
     "predict": [
         *("adapter", "paths", "--top_k", "--hop", "--threshold", "--format", "--json", "--output"),

@@ -27,7 +27,13 @@ LOCKED = {
     "output": "outputs/esc50_conformer",
     "data": {
         "root": "data/ESC-50",
+        "format": "esc50",
         "subset": "all",
+        "number_of_folds": 5,
+        "split_seed": 0,
+        "fit_length": False,
+        "shots": None,
+        "shots_order": "random",
         "folds": [5, 1, 2, 3, 4],
         "cache": "data/cache",
         "on_error": "stop",

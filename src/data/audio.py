@@ -19,6 +19,9 @@ LOWEST_RATE, HIGHEST_RATE = 100, 768_000  # below, resampling takes forever; abo
 WHOLE = 2**22  # what has no more samples than this (95 s at 44.1 kHz) is read whole whatever is wanted
 MARGIN = 1024  # samples of the lower rate behind the wanted ones; the resampling filter sees about 130
 BLOCK_VALUES = 2**18  # decoded at once, all channels together
+# By its ending a file is taken for sound; raw samples do not say what they are.
+ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
+ENDINGS |= {".aif", ".oga", ".opus"}
 Waveform = npt.NDArray[np.float32]
 
 

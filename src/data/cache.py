@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,53 +66,56 @@ def open_entry(
     on_clip: OnClip | None = None,
     keep_problems: bool = False,
     on_wait: Callable[[], None] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Entry:
     """Spectrograms of `paths`, from the cache in `folder` or else computed into it.
 
     Args:
-        paths: Audio files, each of another name.
+        paths: Audio files, each of another name if `names` are not given.
         config: What the spectrograms shall be.
         folder: Where entries live; made if missing.
         on_clip: Called once for every clip computed, and never on a warm start; for progress bars.
         keep_problems: Go on without the clips that cannot be used, as long as there are others.
         on_wait: Called before waiting for another process that builds the same entry.
+        names: What the clips are called, each differently; if not given, as their files.
 
     Raises:
         UserError: naming every clip that cannot be used, or why the folder cannot be written.
     """
-    place, notes = folder / _key(paths, config), list[str]()
+    clips = dict(zip(names or [path.name for path in paths], paths, strict=True))
+    place, notes = folder / _key(clips, config), list[str]()
     with clear_write_errors(folder):
-        entry = _existing(place, paths, config, notes)
+        entry = _existing(place, clips, config, notes)
         if entry is None:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(place.with_name(f".{place.name}.lock"), on_wait=on_wait) as alone:
                 if alone:
                     for left in place.parent.glob(f".{place.name}.*.tmp"):  # by builders that were killed
                         shutil.rmtree(left, ignore_errors=True)
-                entry = _existing(place, paths, config, [])  # another process may have built it meanwhile
+                entry = _existing(place, clips, config, [])  # another process may have built it meanwhile
                 if entry is None:
                     shutil.rmtree(place, ignore_errors=True)
-                    build(place, paths, config, on_clip, keep_problems)
-                    entry = _load(place, paths, config)
+                    build(place, clips, config, on_clip, keep_problems)
+                    entry = _load(place, clips, config)
     if entry.problems and not keep_problems:
         raise unusable(list(entry.problems.values()), len(paths))
     return dataclasses.replace(entry, notes=notes)
 
 
 def _existing(
-    place: Path, paths: Sequence[Path], config: SpectrogramConfig, notes: list[str]
+    place: Path, clips: Mapping[str, Path], config: SpectrogramConfig, notes: list[str]
 ) -> Entry | None:
     """The finished entry, if there is one and it still holds; else a note on why not."""
     if not place.is_dir():
         return None
     try:
-        entry = _load(place, paths, config)
+        entry = _load(place, clips, config)
     except Exception as error:  # whatever numpy or json make of a file that anything may have happened to
         reason = shown(str(error) or type(error).__name__)
         notes.append(f"The cache entry {place} is damaged ({reason}); it is computed again.")
         return None
     # What went wrong may have lain outside the file, and the key would not show that it is mended.
-    bad = [path for path in paths if path.name in entry.problems]
+    bad = [path for name, path in clips.items() if shown(name) in entry.problems]
     if any(not isinstance(result, UserError) for result in compute(bad, config)):
         notes.append(
             f"Clips that the cache entry {place} lists as unusable are usable now; it is computed again."
@@ -121,11 +124,11 @@ def _existing(
     return entry
 
 
-def _load(place: Path, paths: Sequence[Path], config: SpectrogramConfig) -> Entry:
+def _load(place: Path, clips: Mapping[str, Path], config: SpectrogramConfig) -> Entry:
     """Raises whatever a damaged entry gives rise to."""
     content = read_json(place / CONTENT)
     silent, problems, checksum = content["silent"], content["problems"], content["checksum"]
-    names = {shown(path.name) for path in paths}
+    names = {shown(name) for name in clips}
     if not (isinstance(silent, list) and isinstance(problems, dict) and {*silent, *problems} <= names):
         raise ValueError(f"{CONTENT} names other clips")
     if not all(isinstance(text, str) for text in (checksum, *problems.values())):
@@ -135,7 +138,7 @@ def _load(place: Path, paths: Sequence[Path], config: SpectrogramConfig) -> Entr
         raise ValueError(f"{SPECTROGRAMS} is missing")
     # Never unpickles; copied on writing, for torch wants it writable.
     spectrograms = np.lib.format.open_memmap(file, mode="c")  # type: ignore[no-untyped-call]
-    expected = (len(paths) - len(problems), config.max_length, config.num_mel_bins)
+    expected = (len(clips) - len(problems), config.max_length, config.num_mel_bins)
     if spectrograms.shape != expected or spectrograms.dtype != np.float32:
         raise ValueError(f"it holds {spectrograms.dtype} {spectrograms.shape}, not float32 {expected}")
     if (
@@ -146,10 +149,12 @@ def _load(place: Path, paths: Sequence[Path], config: SpectrogramConfig) -> Entr
     return Entry(spectrograms, silent, checksum, problems, [])
 
 
-def _key(paths: Sequence[Path], config: SpectrogramConfig) -> str:
-    """Changes whenever a file (place, size, time of change) or a setting does."""
+def _key(clips: Mapping[str, Path], config: SpectrogramConfig) -> str:
+    """Changes whenever a file (place, size, time of change), a setting, or a name not the file's own does."""
     digest = hashlib.sha256(json.dumps([FORMAT, dataclasses.asdict(config)], sort_keys=True).encode())
-    for path in paths:
+    for name, path in clips.items():
+        if name != path.name:
+            digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
         try:
             stat = path.stat()
         except OSError:

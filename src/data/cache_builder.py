@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from ..config import SpectrogramConfig
 from ..errors import UserError
 from ..files import flush_folder, list_some, write_json
 from ..text import shown
+from .duplicates import checksum
 
 SPECTROGRAMS, CONTENT = "spectrograms.npy", "content.json"
 MOST_NAMED = 50  # problems that a message lists; skipped.csv holds them all
@@ -29,13 +30,17 @@ Computed = tuple[Spectrograms, bool, bytes]  # spectrogram, whether it is silent
 
 
 def build(
-    place: Path, paths: Sequence[Path], config: SpectrogramConfig, on_clip: OnClip | None, keep_problems: bool
+    place: Path,
+    clips: Mapping[str, Path],
+    config: SpectrogramConfig,
+    on_clip: OnClip | None,
+    keep_problems: bool,
 ) -> None:
     """Compute the entry `place`, under a temporary name until it is complete and on disk.
 
     Args:
         place: The entry's folder; there is none yet.
-        paths: Audio files.
+        clips: Audio files by the names of the clips.
         config: What the spectrograms shall be.
         on_clip: Called once for every clip.
         keep_problems: Keep an entry of the other clips if some cannot be used.
@@ -43,7 +48,7 @@ def build(
     Raises:
         UserError: naming the clips that cannot be used, or if there is no room for the entry.
     """
-    _check_space(place.parent, len(paths) * config.max_length * config.num_mel_bins * 4)
+    _check_space(place.parent, len(clips) * config.max_length * config.num_mel_bins * 4)
     temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
     temporary.mkdir()
     silent: list[str] = []
@@ -52,28 +57,29 @@ def build(
     try:
         with (temporary / SPECTROGRAMS).open("wb") as file:
             # Written, not mapped: on a full disk that is an error to report, not a signal that kills.
-            size = _write_header(file, len(paths), config)
-            for path, result in zip(paths, compute(paths, config), strict=True):
+            size = _write_header(file, len(clips), config)
+            computed = compute(list(clips.values()), config)
+            for name, result in zip(map(shown, clips), computed, strict=True):
                 if isinstance(result, UserError):
-                    problems[shown(path.name)] = shown(result)
+                    problems[name] = shown(result)
                 else:
                     spectrogram, is_silent, checksum = result
                     digest.update(checksum)
                     file.write(spectrogram.tobytes())
-                    silent += [shown(path.name)] * is_silent
+                    silent += [name] * is_silent
                 if on_clip:
                     on_clip()
             file.seek(0)
-            if _write_header(file, len(paths) - len(problems), config) != size:
+            if _write_header(file, len(clips) - len(problems), config) != size:
                 raise RuntimeError("numpy's header changed its length")
             file.flush()
             os.fsync(file.fileno())
-        if problems and (not keep_problems or len(problems) == len(paths)):
-            raise unusable(list(problems.values()), len(paths))
+        if problems and (not keep_problems or len(problems) == len(clips)):
+            raise unusable(list(problems.values()), len(clips))
         write_json(
             temporary / CONTENT,
             {
-                "clips": [shown(path.name) for path in paths],
+                "clips": [shown(name) for name in clips],
                 "silent": silent,
                 "checksum": digest.hexdigest(),
                 "problems": problems,
@@ -108,14 +114,6 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _checksum(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.digest()
-
-
 def unusable(reasons: Sequence[str], clips: int) -> UserError:
     """The error that names unusable clips."""
     return UserError(
@@ -145,7 +143,7 @@ def compute(paths: Sequence[Path], config: SpectrogramConfig) -> Iterator[Comput
         except UserError as error:
             return error
         spectrogram: Spectrograms = log_mel([waveform], config)[0].numpy()
-        return spectrogram, not waveform.any(), _checksum(path)
+        return spectrogram, not waveform.any(), checksum(path)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,38 +5,18 @@ Source: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-
 from ..config import RunConfig, SpectrogramConfig
 from ..errors import UserError
-from ..files import list_some
-from ..text import shown
-from .cache import open_entry
-from .cache_builder import MOST_NAMED, OnClip, Spectrograms
-from .esc50_csv import CSV, Clip, Problem, contradictions, read_listing
+from .dataset import AudioDataset, FoldSplit, OnError
+from .esc50_csv import read_listing
 
-OnError = Literal["stop", "skip"]
+__all__ = ["ESC50Dataset", "FoldSplit"]
 
 
-@dataclass(frozen=True)
-class FoldSplit:
-    """Which folds train, which one validates, which one tests."""
-
-    train: tuple[int, ...]
-    validation: int
-    test: int
-
-
-class ESC50Dataset(Dataset[tuple[Tensor, int]]):
+class ESC50Dataset(AudioDataset):
     """Clips of a data set in ESC-50's layout as (spectrogram [max_length, num_mel_bins], label) pairs.
 
     Args:
@@ -48,15 +28,7 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
         on_error: What happens when rows of the csv or clips cannot be used: "stop" with all of them named, or
             "skip" them and use the others.
 
-    Attributes:
-        clips: The rows, in the csv's order; with "skip", those of unusable clips go when the spectrograms are
-            loaded.
-        class_names: Category of each label, in the order of the csv's targets.
-        folds: The fold numbers present, sorted.
-        silent: Names of clips without sound, known once the spectrograms are there.
-        checksum: Of the clips' files, in order; known once the spectrograms are there.
-        skipped: What was left out and why; complete once the spectrograms are there.
-        notes: What else the user should know of the data: one line each.
+    Attributes: those of `AudioDataset`.
 
     Raises:
         UserError: if the folder, the csv, one of its rows, or a clip is not usable; with "skip" if nothing is
@@ -75,126 +47,10 @@ class ESC50Dataset(Dataset[tuple[Tensor, int]]):
             raise UserError(f'subset is {subset!r}; it must be "all" or "esc10".')
         if on_error not in ("stop", "skip"):
             raise UserError(f'on_error is {on_error!r}; it must be "stop" or "skip".')
-        self.root = Path(root)
-        self.spectrogram = spectrogram or SpectrogramConfig()
-        self.cache = Path(cache)
-        self.on_error = on_error
-        self.skipped: list[Problem] = []
-        self.notes: list[str] = []
-        self.clips, names = self._usable_rows(subset)
-        self.class_names = [names[label] for label in range(len(names))]
-        self.folds = sorted({clip.fold for clip in self.clips})
-        self.silent: list[str] = []
-        self.checksum = ""
-        self._spectrograms: Spectrograms | None = None
+        super().__init__(root, read_listing(Path(root), subset), spectrogram, cache, on_error)
 
     @classmethod
     def of(cls, config: RunConfig) -> ESC50Dataset:
         """The data set of a run."""
         data = config.data
         return cls(data.root, data.subset, config.spectrogram, data.cache, data.on_error)
-
-    def __len__(self) -> int:
-        """Number of clips."""
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Spectrogram float32 [max_length, num_mel_bins] and label of one clip."""
-        spectrograms = self.load_spectrograms()
-        return torch.from_numpy(np.array(spectrograms[index])), self.clips[index].label
-
-    def load_spectrograms(
-        self, on_clip: OnClip | None = None, on_wait: Callable[[], None] | None = None
-    ) -> Spectrograms:
-        """All spectrograms, float32 [clips, max_length, num_mel_bins], computed now if the cache lacks them.
-
-        Called by itself at the first access; call it before to show progress through `on_clip`, and through
-        `on_wait` that another process is computing them.
-        """
-        if self._spectrograms is None:
-            paths = [clip.path for clip in self.clips]
-            entry = open_entry(paths, self.spectrogram, self.cache, on_clip, self.on_error == "skip", on_wait)
-            if entry.problems:
-                self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
-                clips = [clip for clip in self.clips if clip.path.name not in entry.problems]
-                self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
-                self.clips = clips
-            self._spectrograms, self.silent, self.notes = entry.spectrograms, entry.silent, entry.notes
-            self.checksum = entry.checksum
-        return self._spectrograms
-
-    def _usable_rows(self, subset: Literal["all", "esc10"]) -> tuple[list[Clip], dict[int, str]]:
-        """The rows that can be used, every target given a contiguous label in the targets' order, and the
-        labels' categories.
-        """
-        listing, path = read_listing(self.root, subset), self.root / CSV
-        messages = []
-        if listing.problems and self.on_error == "stop":
-            reasons = [problem.reason for problem in listing.problems]
-            # What costs nothing to see is said too, so that one correction will do.
-            reasons += [f"{c.path}: no such audio file." for c in listing.clips if not os.path.isfile(c.path)]
-            messages.append(
-                f"{len(reasons)} rows and clips cannot be used:\n{list_some(reasons, MOST_NAMED)}"
-            )
-            messages.append("Mend them or take the rows out, or use what is good with --data.on_error skip.")
-        if contradiction := contradictions(path, listing.clips):
-            messages.append(contradiction)
-        if messages:
-            raise UserError("\n".join(messages))
-        self.skipped = listing.problems
-        labels = {target: i for i, target in enumerate(sorted({clip.target for clip in listing.clips}))}
-        self._check_left(listing.clips, listing.folds, listing.targets)
-        clips = [replace(clip, label=labels[clip.target]) for clip in listing.clips]
-        return clips, {clip.label: clip.category for clip in clips}
-
-    def _check_left(self, clips: Sequence[Clip], folds: Collection[int], classes: Mapping[int, str]) -> None:
-        """Refuse to go on without a class or a fold that there was before clips were left out.
-
-        Args:
-            clips: Those that are left.
-            folds: All folds that there were.
-            classes: All classes that there were, by target or, if the clips have labels, by label.
-        """
-        left = {c.label if c.label >= 0 else c.target for c in clips}
-        lost = [f"class {shown(name)}" for number, name in sorted(classes.items()) if number not in left]
-        lost += [f"fold {fold}" for fold in sorted(set(folds) - {clip.fold for clip in clips})]
-        if lost or not clips:
-            what = ", ".join(lost) or str(self.root)
-            raise UserError(
-                f"Without the clips that cannot be used, nothing is left of: {what}.\n"
-                f"{list_some((problem.reason for problem in self.skipped), MOST_NAMED)}"
-            )
-
-    def tensors(self) -> tuple[Tensor, Tensor]:
-        """Spectrograms float32 [clips, max_length, num_mel_bins], mapped from disk, and labels [clips]."""
-        spectrograms = self.load_spectrograms()  # first, for clips may go with it
-        return torch.from_numpy(spectrograms), torch.tensor([clip.label for clip in self.clips])
-
-    def indices(self, folds: Collection[int]) -> list[int]:
-        """Positions of the clips in these folds, in the csv's order."""
-        return [i for i, clip in enumerate(self.clips) if clip.fold in folds]
-
-    def split(self, test_fold: int) -> FoldSplit:
-        """The rotation that tests on `test_fold`: the fold before it validates, the others train.
-
-        With five folds this is {1,2,3} 4 5, {2,3,4} 5 1, ... (Cappellazzo et al., 2024).
-
-        Raises:
-            UserError: if there is no such fold, there are fewer than three, or the training folds lack a
-                class.
-        """
-        if len(self.folds) < 3:
-            raise UserError(
-                f"{self.root / CSV} has the folds {self.folds}; cross-validation needs at least three."
-            )
-        if test_fold not in self.folds:
-            raise UserError(f"There is no fold {test_fold} in {self.root / CSV}; its folds are {self.folds}.")
-        validation = self.folds[self.folds.index(test_fold) - 1]
-        train = tuple(fold for fold in self.folds if fold not in (validation, test_fold))
-        trained = {self.clips[i].label for i in self.indices(train)}
-        if missing := [name for label, name in enumerate(self.class_names) if label not in trained]:
-            raise UserError(
-                f"Testing on fold {test_fold} trains on folds {list(train)} of {self.root / CSV}, "
-                f"which hold no clip of: {', '.join(missing)}. Every class needs clips in the training folds."
-            )
-        return FoldSplit(train, validation, test_fold)

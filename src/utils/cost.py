@@ -24,8 +24,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import RunConfig
-from ..data.esc50_csv import CSV
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.dataset import AudioDataset
+from ..data.formats import holds_data, open_dataset
+from ..data.shots import training_indices
 from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .machines import Machine
 from .workplace import has_fixed_features
@@ -139,26 +140,33 @@ class Cost:
 
 
 def work_of(config: RunConfig) -> Work:
-    """How many clips a run goes through: by the data set's csv, or ESC-50's numbers if there is none.
+    """How many clips a run goes through: by the data set, or ESC-50's numbers if there is none.
 
     Raises:
-        UserError: if the csv is there but not usable.
+        UserError: if there is a data set, but it is not usable.
     """
     root, epochs = Path(config.data.root), config.train.epochs
-    if not (root / CSV).is_file():
-        clips = ESC10_CLIPS if config.data.subset == "esc10" else ESC50_CLIPS
-        fold, tested = clips // ESC50_FOLDS, len(config.data.folds or range(ESC50_FOLDS))
-        found = f"no data set in {root}, so {clips} clips in {ESC50_FOLDS} folds are assumed"
-        train, validation, test = ((folds * fold * tested) for folds in (ESC50_FOLDS - 2, 1, 1))
-    else:
-        dataset = ESC50Dataset.of(config)
-        splits = [dataset.split(fold) for fold in config.data.folds or dataset.folds]
-        clips, tested = len(dataset), len(splits)
-        found = f"{clips} clips in {len(dataset.folds)} folds of {root}"
-        train = sum(len(dataset.indices(split.train)) for split in splits)
-        validation = sum(len(dataset.indices([split.validation])) for split in splits)
-        test = sum(len(dataset.indices([split.test])) for split in splits)
-    source = f"{found}; {tested} folds tested, {epochs} epochs each"
+    if holds_data(config.data):
+        return work_with(config, open_dataset(config)[0])
+    clips = ESC10_CLIPS if config.data.subset == "esc10" else ESC50_CLIPS
+    fold, tested = clips // ESC50_FOLDS, len(config.data.folds or range(ESC50_FOLDS))
+    source = f"no data set in {root}, so {clips} clips in {ESC50_FOLDS} folds are assumed"
+    train, validation, test = ((folds * fold * tested) for folds in (ESC50_FOLDS - 2, 1, 1))
+    return _work(train, validation, test, clips, tested, epochs, source)
+
+
+def work_with(config: RunConfig, dataset: AudioDataset) -> Work:
+    """The same with a data set that is open."""
+    splits = [dataset.split(fold) for fold in config.data.folds or dataset.tested]
+    train = sum(len(training_indices(dataset, split, config.data)) for split in splits)
+    validation = sum(len(dataset.indices([split.validation])) for split in splits)
+    test = sum(len(dataset.indices([split.test])) for split in splits)
+    source = f"{len(dataset)} clips in {len(dataset.folds)} folds of {dataset.root}"
+    return _work(train, validation, test, len(dataset), len(splits), config.train.epochs, source)
+
+
+def _work(train: int, validation: int, test: int, clips: int, tested: int, epochs: int, source: str) -> Work:
+    source = f"{source}; {tested} folds tested, {epochs} epochs each"
     return Work(epochs * train, epochs * validation + 2 * test, clips, source)
 
 

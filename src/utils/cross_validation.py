@@ -13,7 +13,9 @@ from rich.progress import Progress
 
 from ..config import RunConfig
 from ..data.cache_builder import MOST_NAMED
-from ..data.esc50_dataset import ESC50Dataset, FoldSplit
+from ..data.dataset import AudioDataset, FoldSplit
+from ..data.formats import open_dataset
+from ..data_config import FRAMES_PER_SECOND
 from ..errors import UserError
 from ..files import (
     list_some,
@@ -34,11 +36,16 @@ from .summary import KINDS, summarise, summary_rows
 from .workplace import new_model, set_up
 
 
-def cross_validate(config: RunConfig) -> dict[str, Any]:
+def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> dict[str, Any]:
     """Run every fold that the configuration names and write the run's folder (see `run_folder`).
 
     A run that is in the folder already goes on where it was, to the bit; finished folds are not trained
     again.
+
+    Args:
+        config: Of the run.
+        dataset: The one of the configuration, if `open_dataset` has opened it already, with the configuration
+            that it returned.
 
     Returns:
         The summary that also lies in summary.json.
@@ -50,8 +57,9 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     """
     config = with_resumed_output(config)
     output = Path(config.output)
-    dataset = ESC50Dataset.of(config)
-    splits = [dataset.split(fold) for fold in _test_folds(config, dataset)]
+    if dataset is None:
+        dataset, config = open_dataset(config)
+    splits = [dataset.split(fold) for fold in test_folds(config, dataset)]
     accelerator = make_accelerator(config.train.device, config.train.precision)
     model = new_model(config, dataset, splits[0].test)  # what cannot work about it is said before the rest
     if config.train.tensorboard and find_spec("tensorboard") is None:
@@ -59,6 +67,9 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
     busy = f"Another process is training into {output}. Wait for it, or choose another folder with --output."
     with locked(output / LOCK, busy):
         resumed = goes_on(config)
+        if config.data.fit_length:
+            seconds = config.spectrogram.max_length / FRAMES_PER_SECOND
+            screen.messages().print(f"Spectrograms fit the longest clip: {seconds:.2f} s.")
         load_with_progress(dataset, screen.messages())
         splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
         if resumed:
@@ -72,7 +83,7 @@ def cross_validate(config: RunConfig) -> dict[str, Any]:
 
 def _run_folds(
     config: RunConfig,
-    dataset: ESC50Dataset,
+    dataset: AudioDataset,
     splits: Sequence[FoldSplit],
     model: ASTWithAdapter,
     accelerator: Accelerator,
@@ -131,7 +142,7 @@ def _keep_summary(
     return summary
 
 
-def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
+def load_with_progress(dataset: AudioDataset, console: Console) -> None:
     """Have the spectrograms ready, with a bar while they are computed, and name silent and skipped clips."""
     with screen.progress(console) as bars:
         task = bars.add_task("Spectrograms", total=len(dataset), note="", visible=False)
@@ -143,9 +154,10 @@ def load_with_progress(dataset: ESC50Dataset, console: Console) -> None:
         console.print(f"Warning: {note}")
     if dataset.skipped:
         rows = sum(problem.line > 0 for problem in dataset.skipped)
+        clips = f"{len(dataset.skipped) - rows} clips"
+        what = f"{rows} rows of the csv and {clips}" if dataset.source.suffix == ".csv" else clips
         console.print(
-            f"Warning: {rows} rows of the csv and {len(dataset.skipped) - rows} clips cannot be used and are "
-            f"left out; {len(dataset)} clips are used:\n"
+            f"Warning: {what} cannot be used and are left out; {len(dataset)} clips are used:\n"
             f"{list_some((shown(problem.reason) for problem in dataset.skipped), MOST_NAMED)}"
         )
     if dataset.silent:
@@ -186,8 +198,13 @@ class _FoldProgress:
             self._console.print(f"{self._name}, {note}")
 
 
-def _test_folds(config: RunConfig, dataset: ESC50Dataset) -> list[int]:
-    folds = dataset.folds if config.data.folds is None else config.data.folds
+def test_folds(config: RunConfig, dataset: AudioDataset) -> list[int]:
+    """The folds that a run tests on.
+
+    Raises:
+        UserError: if they are given, and none or one twice.
+    """
+    folds = dataset.tested if config.data.folds is None else config.data.folds
     if not folds or len(set(folds)) < len(folds):
         raise UserError(
             f"data.folds is {folds}; name each fold to test on once, or leave it out for all of them."
@@ -195,7 +212,7 @@ def _test_folds(config: RunConfig, dataset: ESC50Dataset) -> list[int]:
     return folds
 
 
-def _draw(output: Path, dataset: ESC50Dataset) -> None:
+def _draw(output: Path, dataset: AudioDataset) -> None:
     from .visualization import draw_run, draw_spectrograms  # matplotlib is only needed now
 
     draw_run(output)

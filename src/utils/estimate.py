@@ -141,7 +141,7 @@ def _times_of_one(found: Estimate, cost: Cost) -> Table:
             *(_figure(rate / 1e12) for rate in (machine.products, machine.attention)),
             _figure(machine.bandwidth / 1e9),
             *(_figure(1e3 * part.seconds(machine)) for part in (cost.training, cost.evaluation)),
-            _duration(cost.seconds(found.work, machine)),
+            duration(cost.seconds(found.work, machine)),
         )
     return table
 
@@ -157,7 +157,7 @@ def _times_of_many(found: Estimate) -> Table:
             min(cost.seconds(found.work, machine) for machine in found.machines if machine.name == name)
             for name in names
         )
-        table.add_row(method, *map(_duration, fastest))
+        table.add_row(method, *map(duration, fastest))
     return table
 
 
@@ -167,7 +167,7 @@ def _figure(value: float) -> str:
     return f"{value:,.{min(max(0, 2 - whole), 6)}f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """In the unit that a person would choose."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 from sklearn.metrics import classification_report
 
+from ..config import DataConfig, RunConfig, parse_dataclass
 from ..data.batches import Batches
-from ..data.esc50_csv import CSV
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.formats import holds_data, open_dataset
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
@@ -82,7 +81,8 @@ def evaluate(
         raise UserError(
             f"{folder} does not say which data and fold it was tested on; give --data_root and --fold."
         )
-    if data_root is None and not os.path.isfile(Path(root) / CSV):
+    data = _data_config(folder, trained_on, root, cache)
+    if data_root is None and not holds_data(data):
         raise UserError(
             f"{root}, where {folder} was trained, holds no data set now; say where with --data_root."
         )
@@ -90,9 +90,7 @@ def evaluate(
     _check(folder, "training.batch_size", batch_size, type(batch_size) is int and 1 <= batch_size <= 8192)
     reported = _section(model, folder, "metrics").get("test_accuracy")
     _check(folder, "metrics.test_accuracy", reported, reported is None or type(reported) in (int, float))
-    dataset = ESC50Dataset(
-        root, trained_on.get("subset", "all"), model.spectrogram, cache, trained_on.get("on_error", "stop")
-    )
+    dataset, _ = open_dataset(RunConfig(data=data, spectrogram=model.spectrogram))
     if dataset.class_names != labels:
         raise UserError(
             f"{folder} was trained for the classes {', '.join(labels)}; "
@@ -127,6 +125,14 @@ def evaluate(
             zero_division=0.0,
         ),
     )
+
+
+def _data_config(folder: Path, trained_on: dict[str, Any], root: str, cache: str) -> DataConfig:
+    """How the data set was opened at training. Adapters that do not tell the format are of ESC-50's."""
+    names = ("subset", "number_of_folds", "split_seed", "on_error")
+    kept = {name: trained_on[name] for name in names if name in trained_on}
+    kept |= {"format": trained_on.get("format", "esc50"), "root": root, "cache": cache}
+    return parse_dataclass(DataConfig, kept, f"{folder}: data")
 
 
 def _seen(fold: int, trained_on: dict[str, Any]) -> str | None:

@@ -26,7 +26,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from ..config import RunConfig
 from ..data.augment import spec_augment
 from ..data.batches import Batches
-from ..data.esc50_dataset import ESC50Dataset, FoldSplit
+from ..data.dataset import AudioDataset, FoldSplit
+from ..data.shots import training_indices
 from ..errors import UserError
 from ..files import clear_write_errors, list_some, write_csv, write_json
 from ..models.ast_with_adapter import Probe
@@ -56,7 +57,7 @@ class FoldRun:
     """
 
     def __init__(
-        self, config: RunConfig, dataset: ESC50Dataset, split: FoldSplit, workplace: Workplace
+        self, config: RunConfig, dataset: AudioDataset, split: FoldSplit, workplace: Workplace
     ) -> None:
         self._config, self._dataset, self._split = config, dataset, split
         # Nothing that one fold changes reaches the next, which may well be another process's.
@@ -72,7 +73,7 @@ class FoldRun:
             torch.compiler.reset()  # else the folds before count towards dynamo's limit of recompilations
             self._network.compile()
         self._indices = {
-            "train": dataset.indices(split.train),
+            "train": training_indices(dataset, split, config.data),
             "validation": dataset.indices([split.validation]),
             "test": dataset.indices([split.test]),
         }
@@ -235,7 +236,7 @@ class FoldRun:
     def _nonfinite_message(self, error: NonFiniteError) -> str:
         train, step = self._config.train, error.step
         batch = self._shuffled().indices[(step - 1) * train.batch_size : step * train.batch_size]
-        clips = list_some((self._dataset.clips[i].path.name for i in batch.tolist()), most=train.batch_size)
+        clips = list_some((self._dataset.clips[i].name for i in batch.tolist()), most=train.batch_size)
         kept = (
             f"The weights from before are kept in {self._checkpoint}.\n" if self._checkpoint.is_file() else ""
         )
@@ -276,7 +277,10 @@ class FoldRun:
             spectrogram=dataclasses.asdict(config.spectrogram),
             data={
                 "root": config.data.root,
+                "format": config.data.format,
                 "subset": config.data.subset,
+                "number_of_folds": config.data.number_of_folds,
+                "split_seed": config.data.split_seed,
                 "on_error": config.data.on_error,
                 **dataclasses.asdict(self._split),
             },
@@ -290,7 +294,7 @@ class FoldRun:
         names, clips = self._dataset.class_names, self._dataset.clips
         predicted = {kind: test.logits.argmax(1).tolist() for kind, test in tests.items()}
         rows = [
-            {"clip": clips[index].path.name, "class": clips[index].category}
+            {"clip": clips[index].name, "class": clips[index].category}
             | {kind: names[labels[position]] for kind, labels in predicted.items()}
             for position, index in enumerate(self._indices["test"])
         ]

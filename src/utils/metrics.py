@@ -35,6 +35,15 @@ def over_folds(accuracies: Sequence[float]) -> Interval:
     return Interval(middle, deviation, max(0.0, middle - half), min(1.0, middle + half))
 
 
+def share_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, good for few trials and shares near 0 and 1 too.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    interval = stats.binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> npt.NDArray[np.int64]:
     """How often each class (row) was taken for each class (column): [classes, classes]."""
     matrix: npt.NDArray[np.int64] = confusion_matrix(labels, predicted, labels=range(classes))

@@ -14,8 +14,8 @@ import yaml
 from accelerate import Accelerator
 
 from ..config import RunConfig, load_run_config, to_yaml
-from ..data.esc50_csv import Problem
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.dataset import AudioDataset
+from ..data.listing import Problem
 from ..errors import UserError
 from ..files import (
     clear_write_errors,
@@ -47,6 +47,7 @@ FREE = (
     "output",
     "data.root",
     "data.cache",
+    "data.format",  # which clips and folds came of it is compared by checksums
     "model.backbone",
     "train.checkpoint_steps",
     "train.on_nonfinite",
@@ -127,7 +128,7 @@ def finished_folds(config: RunConfig, folds: list[int]) -> dict[int, dict[str, A
     return results
 
 
-def begin(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
+def begin(config: RunConfig, dataset: AudioDataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
     """Clear what an earlier run left, and leave configuration, machine and material."""
     output = Path(config.output)
     with clear_write_errors(output):
@@ -147,7 +148,7 @@ def begin(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accel
     )
 
 
-def go_on(config: RunConfig, dataset: ESC50Dataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
+def go_on(config: RunConfig, dataset: AudioDataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
     """Tidy up behind a killed process, and note the machine that goes on."""
     output = Path(config.output)
     _check_same_material(config, dataset, model.backbone_fingerprint)
@@ -182,7 +183,7 @@ def _write_skipped(path: Path, problems: Sequence[Problem]) -> None:
         )
 
 
-def _check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str) -> None:
+def _check_same_material(config: RunConfig, dataset: AudioDataset, backbone: str) -> None:
     """See that clips and backbone are those that the run in the output folder was begun with.
 
     Raises:
@@ -205,11 +206,11 @@ def _check_same_material(config: RunConfig, dataset: ESC50Dataset, backbone: str
         )
 
 
-def _material(dataset: ESC50Dataset, backbone: str) -> dict[str, str]:
+def _material(dataset: AudioDataset, backbone: str) -> dict[str, str]:
     """Checksums of what a run is made from: clips (files, names, folds, classes) and backbone."""
     digest = hashlib.sha256(dataset.checksum.encode())
     for clip in dataset.clips:
-        row = f"{clip.path.name}\0{clip.fold}\0{clip.category}\0{clip.label}\n"
+        row = f"{clip.name}\0{clip.fold}\0{clip.category}\0{clip.label}\n"
         digest.update(row.encode(errors="surrogateescape"))
     return {"clips": digest.hexdigest()[:16], "backbone": backbone}
 

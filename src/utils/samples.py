@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.dataset import AudioDataset
 from ..errors import UserError
 from ..files import write_bytes, write_csv
 
 
-def copy_samples(dataset: ESC50Dataset, test_fold: int, folder: Path, per_class: int = 1) -> list[Path]:
+def copy_samples(dataset: AudioDataset, test_fold: int, folder: Path, per_class: int = 1) -> list[Path]:
     """Copy representative clips of each class into `folder`, with an index in samples.csv.
 
     Representative are the clips whose mean and deviation per mel bin lie nearest to the average of their
@@ -48,7 +48,7 @@ def copy_samples(dataset: ESC50Dataset, test_fold: int, folder: Path, per_class:
             safe_name = re.sub(r"[^\w-]+", "_", name)  # a category of the csv may hold slashes
             copy = folder / f"{safe_name}_{number}{clip.path.suffix}"
             write_bytes(copy, clip.path.read_bytes())
-            rows.append({"sample": copy.name, "class": name, "clip": clip.path.name, "fold": clip.fold})
+            rows.append({"sample": copy.name, "class": name, "clip": clip.name, "fold": clip.fold})
             copies.append(copy)
     write_csv(folder / "samples.csv", rows)
     return copies

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.dataset import AudioDataset
 from ..data.spectrogram import HOP_SECONDS
 from ..files import write_whole
 from .metrics import class_accuracies, confusion
@@ -56,7 +56,7 @@ def draw_run(folder: Path) -> list[Path]:
     return [folder / PLOTS / name for name in pictures]
 
 
-def draw_spectrograms(dataset: ESC50Dataset, folder: Path) -> Path:
+def draw_spectrograms(dataset: AudioDataset, folder: Path) -> Path:
     """Draw the sheet of spectrograms, some clips of each class, as the model sees them."""
     path = folder / "spectrograms.png"
     save(lambda: spectrogram_sheet(dataset), path)
@@ -129,7 +129,7 @@ def class_accuracy_figure(matrix: Matrix, names: list[str], mean: float) -> Figu
     return figure
 
 
-def spectrogram_sheet(dataset: ESC50Dataset) -> Figure:
+def spectrogram_sheet(dataset: AudioDataset) -> Figure:
     """The first clips of the first classes as normalised log-mel spectrograms."""
     names = dataset.class_names[:CLASSES_PER_SHEET]
     spectrograms = dataset.load_spectrograms()
@@ -149,7 +149,7 @@ def spectrogram_sheet(dataset: ESC50Dataset) -> Figure:
                 extent=extent,
                 **SHEET_RANGE,
             )
-            axis.set_title(dataset.clips[index].path.name, fontsize=6, pad=2)
+            axis.set_title(dataset.clips[index].name, fontsize=6, pad=2)
         for axis in axes[label]:
             axis.grid(False)
         axes[label, 0].set_ylabel(_label(name).replace(" ", "\n"), fontsize=8)

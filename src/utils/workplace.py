@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..data.batches import Batches, place
-from ..data.esc50_dataset import ESC50Dataset
+from ..data.dataset import AudioDataset
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import build_model
@@ -20,7 +20,7 @@ from .micro_batches import MicroBatches
 from .seeding import stream_seed
 
 
-def new_model(config: RunConfig, dataset: ESC50Dataset, test_fold: int) -> ASTWithAdapter:
+def new_model(config: RunConfig, dataset: AudioDataset, test_fold: int) -> ASTWithAdapter:
     """The model of a configuration, its weights drawn from the seed's stream for that fold.
 
     Raises:
@@ -65,7 +65,7 @@ def has_fixed_features(model: ASTWithAdapter, config: RunConfig) -> bool:
 
 def set_up(
     config: RunConfig,
-    dataset: ESC50Dataset,
+    dataset: AudioDataset,
     model: ASTWithAdapter,
     accelerator: Accelerator,
     micro_batches: MicroBatches,

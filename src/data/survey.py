@@ -1,0 +1,61 @@
+"""What clips are, by their headers alone: how long, at which rate, with how many channels."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from .spectrogram import number_of_frames
+
+LEAST_FRAMES = 16  # a patch of AST; no backbone takes less
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of some clips say.
+
+    Attributes:
+        seconds: Of each clip whose header can be read.
+        rates: How many clips have so many samples a second.
+        channels: How many clips have so many channels.
+        unreadable: How many clips have no header that can be read.
+    """
+
+    seconds: list[float]
+    rates: Counter[int]
+    channels: Counter[int]
+    unreadable: int
+
+
+def survey(paths: Sequence[Path]) -> Survey:
+    """Read the headers of files; what cannot be read is counted and left to whoever decodes it."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        headers = [header for header in pool.map(_header, paths) if header]
+    return Survey(
+        [frames / rate for frames, rate, _ in headers],
+        Counter(rate for _, rate, _ in headers),
+        Counter(channels for _, _, channels in headers),
+        len(paths) - len(headers),
+    )
+
+
+def frames_needed(found: Survey, sampling_rate: int) -> int:
+    """Spectrogram frames of the longest clip, resampled to `sampling_rate`; at least `LEAST_FRAMES`."""
+    longest = math.ceil(max(found.seconds, default=0) * sampling_rate)
+    return max(LEAST_FRAMES, number_of_frames(longest, sampling_rate))
+
+
+def _header(path: Path) -> tuple[int, int, int] | None:
+    """Samples, samples a second and channels."""
+    try:
+        with soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)) as file:
+            return (file.frames, file.samplerate, file.channels) if file.samplerate > 0 else None
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError):
+        return None

@@ -1,0 +1,126 @@
+"""A csv with a path and a label a row, and perhaps a fold, a part (train, validation, test) or a group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from ..errors import UserError
+from ..text import is_plain
+from .csv_rows import read_header, read_rows, short
+from .esc50_csv import MOST_DIGITS, is_number
+from .listing import NO_FOLD, Clip, Listing, Rows
+from .splits import FOLD_OF_PART, TEST, part_of
+
+PATHS, LABELS = ("path", "filename", "file"), ("label", "class", "category")  # the first one there counts
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The csv files of a folder that have a column of paths and one of labels, sorted."""
+    return [path for path in sorted(folder.glob("*.csv")) if None not in _columns(read_header(path))]
+
+
+def _columns(header: list[str]) -> tuple[str | None, str | None]:
+    path, label = (next((n for n in names if n in header), None) for names in (PATHS, LABELS))
+    return path, label
+
+
+def read_table(root: Path) -> Listing:
+    """List the clips of a csv, in its order.
+
+    Args:
+        root: The csv, or the folder of the only one that has the columns. Paths are relative to the folder.
+
+    Raises:
+        UserError: if there is no such csv, it cannot be read, or it lists nothing; one row's own faults are
+            in `Listing.problems`.
+    """
+    path = _only_table(root) if root.is_dir() else root
+    if not path.is_file():
+        raise UserError(f"{path}: no such csv file.")
+    header = read_header(path)
+    named, labelled = _columns(header)
+    columns = {"path": named or PATHS[0], "label": labelled or LABELS[0]}
+    columns |= {name: name for name in ("fold", "split", "group") if name in header}
+    if "fold" in columns:
+        columns.pop("split", None)  # both would be two answers to one question
+    reader = _Reader(path)
+    for line, row in read_rows(path, list(columns.values())):
+        reader.add(line, {name: row[column] for name, column in columns.items()})
+    listing = reader.rows.finish()
+    if not listing.clips and not listing.problems:
+        raise UserError(f"{path} lists no clips.")
+    listing.tested = (TEST,) if "split" in columns else ()
+    return listing
+
+
+def _only_table(folder: Path) -> Path:
+    found = tables_in(folder)
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise UserError(
+            f"{folder} must hold one csv with a column {' or '.join(PATHS)} and a column "
+            f"{' or '.join(LABELS)}; it holds: {names}. Name the file itself: --data.root {folder}/FILE.csv"
+        )
+    return found[0]
+
+
+class _Reader:
+    """Looks at one row after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = Rows(path, "label, fold, split or group")
+        self._folder = path.parent
+        self._check = inside(path.parent)
+
+    def add(self, line: int, values: dict[str, str]) -> None:
+        name = PurePosixPath(values["path"]).as_posix()
+        if reason := self._fault(values):
+            self.rows.report(name, line, reason)
+            return
+        fold = int(values["fold"]) if "fold" in values else NO_FOLD
+        if "split" in values:
+            fold = FOLD_OF_PART[str(part_of(values["split"]))]
+        group = values.get("group", "")
+        self.rows.add(line, Clip(self._folder / name, name, fold, -1, values["label"], group=group))
+
+    def _fault(self, values: dict[str, str]) -> str:
+        """What is wrong with a row on its own, or nothing."""
+        if empty := [name for name, value in values.items() if not value and name != "group"]:
+            return f"no {', '.join(empty)}."
+        if "fold" in values and not is_number(values["fold"]):
+            return f"fold is {short(values['fold'])}, not a whole number of at most {MOST_DIGITS} digits."
+        if "split" in values and part_of(values["split"]) is None:
+            return f"split is {short(values['split'])}; it must be train, validation or test."
+        for name in ("label", "group"):
+            if not is_plain(values.get(name, "")):
+                return f"{name} is {short(values[name])}; it must be plain text on one line."
+        return self._check(values["path"])
+
+
+def inside(folder: Path) -> Callable[[str], str]:
+    """A check of paths from strangers: what is wrong with one, or nothing if it lies in `folder`.
+
+    Links may lead anywhere inside the folder. Each sub-folder is looked at once.
+    """
+    real_folder = Path(os.path.realpath(folder))
+    is_inside: dict[PurePosixPath, bool] = {}
+
+    def lies_in(path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(real_folder)
+
+    def check(given: str) -> str:
+        path = PurePosixPath(given)
+        if path.is_absolute() or ".." in path.parts or "\\" in given or given[1:2] == ":":
+            return f"{short(given)} is not a path inside {folder}, with / between folders."
+        if not is_plain(given) or path == PurePosixPath("."):
+            return f"{short(given)} is not a plain file name inside {folder}."
+        if path.parent not in is_inside:
+            is_inside[path.parent] = lies_in(folder / path.parent)
+        if not is_inside[path.parent] or (os.path.islink(folder / path) and not lies_in(folder / path)):
+            real = os.path.realpath(folder / path)
+            return f"{given} leads to {real} by a link, outside the data folder {real_folder}."
+        return ""
+
+    return check

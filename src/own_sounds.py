@@ -1,0 +1,45 @@
+"""`petl-ast train FOLDER`, with no configuration at all: what is laid under everything that is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .plain_yaml import read_yaml
+
+DEFAULTS = Path(__file__).with_name("own_sounds.yaml")
+WITHOUT_VALUE = {"-h", "--help", "--print_config"}
+
+
+def defaults(folder: str) -> dict[str, Any]:
+    """Options by their names on the command line, such as "train.epochs", for the sounds in `folder`.
+
+    Raises:
+        UserError: if there is nothing at `folder`.
+    """
+    if not Path(folder).exists():
+        raise UserError(f"{folder}: no such folder or csv file. See --help for what comes behind `train`.")
+    sections = read_yaml(DEFAULTS)
+    values = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
+    name = Path(folder).resolve().stem if Path(folder).is_file() else Path(folder).resolve().name
+    return values | {"data.root": folder, "output": f"outputs/{name or 'run'}"}
+
+
+def split_folder(words: Sequence[str]) -> tuple[list[str], str | None]:
+    """Take FOLDER out of the words behind `train`, wherever it stands between options and their values.
+
+    Returns:
+        The other words, and the folder if there is one.
+    """
+    others: list[str] = []
+    folder, takes_value = None, False
+    for word in words:
+        is_option = word.startswith("-")
+        if folder is None and not is_option and not takes_value:
+            folder = word
+        else:
+            others.append(word)
+        takes_value = is_option and "=" not in word and word not in WITHOUT_VALUE
+    return others, folder
