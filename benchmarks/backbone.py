@@ -15,7 +15,6 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -93,7 +92,8 @@ def main() -> None:
     )
     parser.add_argument("--data", default="data/ESC-50", help="Data set in ESC-50's layout.")
     parser.add_argument("--backbone", default="ast-mini")
-    parser.add_argument("--epochs", default=20, type=int)
+    parser.add_argument("--epochs", default=10, type=int)
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--output", default="outputs/backbone", type=Path)
     parser.add_argument("--only", nargs="+", choices=[LOGISTIC, *ROWS], default=[LOGISTIC, *ROWS])
     parser.add_argument("--picture", default=PICTURE, type=Path)
@@ -122,7 +122,7 @@ def base(options: argparse.Namespace) -> RunConfig:
     return RunConfig(
         data=DataConfig(root=options.data, subset="esc10"),
         model=ModelConfig(backbone=options.backbone),
-        train=TrainConfig(epochs=options.epochs),
+        train=TrainConfig(epochs=options.epochs, precision=options.precision),
     )
 
 
@@ -154,20 +154,32 @@ def measure(row: Row, options: argparse.Namespace, place: Path) -> dict[str, Any
 
 
 def choose(row: Row, config: RunConfig, notes: Path) -> tuple[RunConfig, dict[str, float]]:
-    """The candidate with the best mean accuracy on the validation folds of the tuning splits."""
+    """The candidate with the best mean accuracy on the validation folds of the tuning splits: first each
+    learning rate with SpecAugment, then the best one without. A linear probe goes without: its features are
+    computed once.
+    """
     tuned: dict[str, float] = json.loads(notes.read_text()) if notes.is_file() else {}
-    masks = MASKS if row.method != "linear" else {"no masks": MASKS["no masks"]}  # features computed once
-    candidates = {
-        f"{rate}, {name}": replace(config, augment=augment, train=replace(config.train, learning_rate=rate))
-        for rate, (name, augment) in product(row.rates, masks.items())
-    }
-    for name, candidate in candidates.items():
-        if name not in tuned:
+
+    def score(rate: float, masks: str) -> float:
+        if (name := f"{rate}, {masks}") not in tuned:
+            candidate = with_choice(config, rate, masks)
             dataset = loaded(candidate)
             tuned[name] = mean(validation_accuracy(candidate, dataset, fold) for fold in TUNING_SPLITS)
             print(f"{config.output}: {name}: {tuned[name]:.2%} of the validation folds", flush=True)
             notes.write_text(json.dumps(tuned) + "\n")
-    return candidates[max(candidates, key=lambda name: tuned[name])], tuned
+        return tuned[name]
+
+    if row.method == "linear":
+        best = max(row.rates, key=lambda rate: score(rate, "no masks"))
+        return with_choice(config, best, "no masks"), tuned
+    best = max(row.rates, key=lambda rate: score(rate, "masks"))
+    masks = max(MASKS, key=lambda name: score(best, name))
+    return with_choice(config, best, masks), tuned
+
+
+def with_choice(config: RunConfig, rate: float, masks: str) -> RunConfig:
+    """The configuration with a candidate's values."""
+    return replace(config, augment=MASKS[masks], train=replace(config.train, learning_rate=rate))
 
 
 def loaded(config: RunConfig) -> ESC50Dataset:

@@ -623,7 +623,7 @@ def test_no_data_as_a_user_sees_it(tmp_path: Path) -> None:
 
 def test_unknown_options_as_a_user_sees_them() -> None:
     done = run_command("train", "--epochs", 3)
-    check_message("train", done.returncode, done.stdout, done.stderr, ("--epochs 3", "petl-ast train --help"))
+    check_message("train", done.returncode, done.stdout, done.stderr, ("--epochs", "petl-ast train --help"))
     done = run_python("train.py", "--epochs", 3)
     assert done.returncode == 2
     assert done.stderr.startswith("train.py: error: ")

@@ -193,7 +193,7 @@ def test_the_other_methods_values(name: str) -> None:
 def test_every_method_has_a_file() -> None:
     assert {path.stem.removeprefix("esc50_") for path in CONFIGS} == {
         *METHODS,
-        *("conformer", "demo", "esc10_tiny"),
+        *("conformer", "demo", "esc10_tiny", "esc10_ast_mini"),
     }
 
 
@@ -211,10 +211,12 @@ def test_a_methods_file_can_be_laid_over_the_papers(name: str, capsys: pytest.Ca
     assert config["model"]["position_embeddings"] == "zeros"
 
 
-def test_the_demo_fits_what_synthetic_makes() -> None:
-    for name in ("demo", "esc10_tiny"):
-        config = load_run_config(REPOSITORY / "configs" / f"{name}.yaml")
-        assert config.model.backbone == "data/synthetic/backbone"
-    demo = load_run_config(REPOSITORY / "configs" / "demo.yaml")
+def test_what_needs_no_download_needs_none() -> None:
+    demo, mini, tiny = (
+        load_run_config(REPOSITORY / "configs" / f"{name}.yaml")
+        for name in ("demo", "esc10_ast_mini", "esc10_tiny")
+    )
+    assert demo.model.backbone == mini.model.backbone == "ast-mini"
+    assert tiny.model.backbone == "data/synthetic/backbone"
     assert demo.data.root == "data/synthetic"
-    assert load_run_config(REPOSITORY / "configs" / "esc10_tiny.yaml").data.subset == "esc10"
+    assert tiny.data.subset == mini.data.subset == "esc10"

@@ -86,7 +86,13 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path,
     output = tmp_path / "run"
     command = [sys.executable, "-m", "petl_ast", *options(output)]
     checkpoint = output / "checkpoint.safetensors"
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it
+    )
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
