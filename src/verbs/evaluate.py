@@ -1,0 +1,61 @@
+"""petl-ast evaluate: an adapter on a fold again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..imports import quick_imports
+from .verb import Verb, add_place_options
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    parser.add_argument(
+        "--data_root", type=str | None, default=None, help="Data set, if it moved since training."
+    )
+    parser.add_argument(
+        "--fold", type=int | None, default=None, help="Fold to score, if not the adapter's test fold."
+    )
+    add_place_options(parser)
+    parser.add_argument("--cache", type=str, default="data/cache", help="Folder for computed spectrograms.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object instead of tables.")
+
+
+def _run(options: Namespace) -> int:
+    """Score an adapter on its test fold again: accuracy, per-class report, confusion matrix.
+
+    petl-ast evaluate outputs/demo/fold_1/last
+    """
+    with quick_imports():
+        from ..utils import console as screen
+        from ..utils.evaluation import confusion_text, evaluate, report_table
+
+    result = evaluate(
+        Path(options.adapter),
+        options.data_root,
+        options.fold,
+        options.backbone,
+        options.cache,
+        options.device,
+    )
+    if options.json:
+        plain = {**dataclasses.asdict(result), "matrix": result.matrix.tolist()}
+        print(json.dumps(plain, ensure_ascii=False))
+        return 0
+    console = screen.output()
+    console.print(report_table(result))
+    print(confusion_text(result))
+    print(f"\nFold {result.fold}: {result.accuracy:.2%} of {result.clips} clips, loss {result.loss:.4f}")
+    if result.seen:
+        print(f"The adapter was {result.seen} this fold: this is no result on unseen clips.")
+    if result.reported is not None:
+        same = "the same" if result.reported == result.accuracy else "NOT the same"
+        print(f"Training reported {result.reported:.2%}: {same}.")
+    return 0
+
+
+VERB = Verb(_add_options, _run, "ADAPTER ")

@@ -1,0 +1,80 @@
+"""petl-ast predict: classes of clips, and what was heard when in recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..imports import quick_imports
+from .verb import Verb, add_place_options
+
+Format = Literal["table", "csv", "jsonl", "audacity"]
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    parser.add_argument(
+        "paths",
+        type=str,
+        nargs="+",
+        help='Audio files, folders, quoted patterns ("site*/**/*.wav"), or -: a list on standard input.',
+    )
+    parser.add_argument("--top_k", type=int, default=3, help="How many classes to name per clip.")
+    parser.add_argument(
+        "--hop", type=float | None, default=None, help="Seconds from window to window; null: half a window."
+    )
+    parser.add_argument("--threshold", type=float, default=0.5, help="Least probability of an event.")
+    parser.add_argument("--format", type=Format, default="table", help="How to write what was found.")
+    parser.add_argument("--json", action="store_true", help="The same as --format jsonl.")
+    parser.add_argument(
+        "--output", type=str | None, default=None, help="Folder for a file per recording, named after it."
+    )
+    parser.add_argument("--picture", action="store_true", help="Also draw each recording (with --output).")
+    parser.add_argument("--overwrite", action="store_true", help="Replace files that are there already.")
+    add_place_options(parser)
+    parser.add_argument("--batch_size", type=int, default=32, help="Windows per forward pass.")
+
+
+def _run(options: Namespace) -> int:
+    """Name the most probable classes of audio files, and in long recordings what was heard when.
+
+    petl-ast predict outputs/demo/fold_1/last recording.wav folder/ --top_k 3
+    petl-ast predict outputs/demo/fold_1/last "site*/**/*.flac" --output found --format csv --picture
+    A recording that is longer than the adapter's clips is heard window by window; neighbouring windows of
+    the same class become one event. A file that cannot be read is told and left out; the exit code is then 2.
+    """
+    with quick_imports():
+        from ..data.inputs import find_recordings
+        from ..utils import console as screen
+        from ..utils.prediction import predict
+        from ..utils.prediction_output import destination, write_predictions
+
+    recordings = find_recordings(options.paths)
+    where = destination(
+        "jsonl" if options.json else options.format,
+        options.top_k,
+        Path(options.output) if options.output else None,
+        options.picture,
+        options.overwrite,
+        recordings,
+    )
+    with screen.progress(screen.messages()) as bars:
+        listening = screen.Listening(bars, len(recordings))
+        found = predict(
+            Path(options.adapter),
+            recordings,
+            options.top_k,
+            options.backbone,
+            options.batch_size,
+            options.device,
+            options.hop,
+            options.threshold,
+            where.picture,
+            listening.heard,
+        )
+        return 2 if write_predictions(listening.counted(found), where) else 0
+
+
+VERB = Verb(_add_options, _run, "ADAPTER PATH ... ")

@@ -1,0 +1,60 @@
+"""What a verb of `petl-ast` is, and the options that several have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ..config import RunConfig
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One word of the command: its options and what it does with them; the first docstring line is its
+    summary.
+
+    Attributes:
+        add_options: Adds its options to a parser.
+        run: Does it; returns the exit code.
+        positionals: What comes before the options, for the usage line.
+        config: What its `--config FILE` fills.
+    """
+
+    add_options: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], int]
+    positionals: str = ""
+    config: type[Any] = RunConfig
+
+    @property
+    def description(self) -> str:
+        """The docstring, for --help."""
+        return (self.run.__doc__ or "").replace("\n    ", "\n").strip()
+
+
+def add_run_options(parser: ArgumentParser) -> None:
+    """Those of a run, on the command line and in YAML files."""
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with options of `train`; the command line wins over it.",
+    )
+    parser.add_class_arguments(RunConfig)
+
+
+def run_config(options: Namespace) -> RunConfig:
+    """The configuration that they came to."""
+    values: dict[str, Any] = {name: value for name, value in vars(options).items() if name != "config"}
+    return RunConfig(**values)
+
+
+def add_place_options(parser: ArgumentParser) -> None:
+    """Where an adapter's backbone is, and where to compute."""
+    parser.add_argument(
+        "--backbone", type=str | None, default=None, help="Frozen backbone, if it moved since training."
+    )
+    parser.add_argument("--device", type=Device, default="auto", help="Where to compute.")
