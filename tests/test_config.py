@@ -23,6 +23,7 @@ from petl_ast.config import (
 )
 from petl_ast.errors import UserError
 
+WHOLE = st.integers(-(2**63) + 1, 2**63 - 1)  # a larger number is refused
 CONFIGS = st.builds(
     RunConfig,
     output=st.text(st.characters(categories=("L", "N"), include_characters="/_- "), min_size=1),
@@ -30,7 +31,7 @@ CONFIGS = st.builds(
     spectrogram=st.builds(SpectrogramConfig, max_length=st.integers(1, 3000), mean=st.floats(-9, 9)),
     augment=st.builds(AugmentConfig, frequency_mask=st.integers(0, 128)),
     model=st.builds(
-        ModelConfig, method_options=st.dictionaries(st.sampled_from("abc"), st.integers() | st.booleans())
+        ModelConfig, method_options=st.dictionaries(st.sampled_from("abc"), WHOLE | st.booleans())
     ),
     train=st.builds(
         TrainConfig,
