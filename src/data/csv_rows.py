@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import UserError
 from ..text import shown
 
 MOST_ROWS = 1_000_000
+MOST_DIGITS = 9  # of a fold or a target
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -26,7 +27,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            _check_header(path, list(reader.fieldnames or []), columns)
+            reader.fieldnames = [text(name) for name in reader.fieldnames or []]
+            _check_header(path, list(reader.fieldnames), columns)
             for row in reader:
                 values = {name: text(value) for name, value in row.items() if isinstance(name, str)}
                 if any(values.values()):
@@ -59,6 +61,15 @@ def _check_header(path: Path, header: list[str], columns: Sequence[str]) -> None
 def text(value: object) -> str:
     """A csv cell without the space around it; a missing one is empty."""
     return value.strip() if isinstance(value, str) else ""
+
+
+def number_fault(values: Mapping[str, str], columns: Iterable[str]) -> str:
+    """What is wrong with the first of these cells that is no whole number, or a huge one; empty if none."""
+    for column in columns:
+        if not values[column].isdecimal() or len(values[column]) > MOST_DIGITS:
+            given = short(values[column])
+            return f"{column} is {given}, not a whole number of at most {MOST_DIGITS} digits."
+    return ""
 
 
 def short(value: str) -> str:

@@ -4,6 +4,7 @@ rotation that trains, validates and tests on them. What differs between data set
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
                 clips = [clip for clip in self.clips if clip.name not in entry.problems]
                 self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
-                self.clips = clips
+                self.clips, self._survey = clips, None
             self._spectrograms, self.silent = entry.spectrograms, entry.silent
             self.notes += entry.notes
             self.checksum = entry.checksum
@@ -174,6 +175,11 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
     def indices(self, folds: Collection[int]) -> list[int]:
         """Positions of the clips in these folds, in the listing's order."""
         return [i for i, clip in enumerate(self.clips) if clip.fold in folds]
+
+    def names_checksum(self, folds: Collection[int]) -> str:
+        """Which clips lie in these folds, by their names, whatever order they are in."""
+        names = sorted(os.fsencode(self.clips[i].name) for i in self.indices(folds))
+        return hashlib.sha256(b"\0".join(names)).hexdigest()[:16]
 
     def split(self, test_fold: int) -> FoldSplit:
         """The rotation that tests on `test_fold`: the fold before it validates, the others train.

@@ -8,11 +8,11 @@ from typing import Literal
 
 from ..errors import UserError
 from ..text import is_plain
-from .csv_rows import read_rows, short
+from .csv_rows import number_fault, read_rows, short
+from .inside import inside
 from .listing import Clip, Listing, Rows
 
 CSV = Path("meta/esc50.csv")
-MOST_DIGITS = 9
 COLUMNS = ("filename", "fold", "target", "category")
 
 
@@ -47,8 +47,8 @@ class _Reader:
     def __init__(self, root: Path, path: Path) -> None:
         self.rows = Rows(path, "fold, target or category")
         self._audio = root / "audio"
-        self._real_root = Path(os.path.realpath(root))
-        if not (real := Path(os.path.realpath(self._audio))).is_relative_to(self._real_root):
+        self._check = inside(root)
+        if not (real := Path(os.path.realpath(self._audio))).is_relative_to(os.path.realpath(root)):
             raise UserError(
                 f"{self._audio} is a link to {real}, outside {root}: clips are read from inside the data "
                 "folder alone. Copy them there, or give the folder that really holds meta/ and audio/."
@@ -66,10 +66,8 @@ class _Reader:
         """What is wrong with a row on its own, or nothing."""
         if empty := [column for column, value in values.items() if not value]:
             return f"no {', '.join(empty)}."
-        for column in ("fold", "target"):
-            if not is_number(values[column]):
-                given = short(values[column])
-                return f"{column} is {given}, not a whole number of at most {MOST_DIGITS} digits."
+        if fault := number_fault(values, ("fold", "target")):
+            return fault
         self.rows.listing.folds.add(int(values["fold"]))
         self.rows.listing.targets.setdefault(int(values["target"]), values["category"])
         name = values["filename"]
@@ -77,12 +75,4 @@ class _Reader:
             return f"{short(name)} is not a plain file name inside {self._audio}."
         if not is_plain(values["category"]):
             return f"category is {short(values['category'])}; it must be plain text on one line."
-        path = os.path.join(self._audio, name)
-        if os.path.islink(path) and not Path(real := os.path.realpath(path)).is_relative_to(self._real_root):
-            return f"{name} is a link to {real}, outside the data folder {self._real_root}."
-        return ""
-
-
-def is_number(value: str) -> bool:
-    """Whether a cell is a whole number that is not absurdly large."""
-    return value.isdecimal() and len(value) <= MOST_DIGITS
+        return self._check(f"{self._audio.name}/{name}")

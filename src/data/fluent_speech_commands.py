@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from .csv_rows import read_rows
+from .inside import inside
 from .listing import Clip, Listing, Problem, Rows
 from .splits import TEST, TRAIN, VALIDATION
-from .table import inside
 
 TABLES = {"train_data.csv": TRAIN, "valid_data.csv": VALIDATION, "test_data.csv": TEST}
 SLOTS = ("action", "object", "location")
@@ -31,10 +31,15 @@ def read_fluent_speech_commands(root: Path) -> Listing:
         rows = Rows(root / "data" / table, "action, object or location")
         for line, row in read_rows(root / "data" / table, ("path", *SLOTS)):
             name, slots = row["path"], [row[slot] for slot in SLOTS]
-            if reason := check(name) if all(slots) else "action, object and location are needed.":
+            intent = "_".join(slots)
+            if not all(slots):
+                rows.report(name, line, "action, object and location are needed.")
+                continue
+            whole.categories.add(intent)
+            if reason := check(name):
                 rows.report(name, line, reason)
             else:
-                rows.add(line, Clip(root / name, name, fold, -1, "_".join(slots)))
+                rows.add(line, Clip(root / name, name, fold, -1, intent))
         part = rows.finish()
         whole.problems += part.problems
         twice = {clip.name for clip in part.clips} & names
@@ -43,7 +48,7 @@ def read_fluent_speech_commands(root: Path) -> Listing:
         ]
         names |= {clip.name for clip in part.clips}
         whole.clips += [clip for clip in part.clips if clip.name not in twice]
-    whole.targets = dict(enumerate(sorted({clip.category for clip in whole.clips})))
+    whole.targets = dict(enumerate(sorted(whole.categories)))
     numbers = {name: number for number, name in whole.targets.items()}
     whole.clips = [replace(clip, target=numbers[clip.category]) for clip in whole.clips]
     whole.folds = {TRAIN, VALIDATION, TEST}

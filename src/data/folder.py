@@ -14,8 +14,8 @@ from pathlib import Path
 from ..errors import UserError
 from ..text import is_plain, shown
 from .audio import ENDINGS
-from .listing import Clip, Listing, Problem
-from .splits import FOLD_OF_PART, TEST, part_of
+from .listing import NO_FOLD, Clip, Listing, Problem
+from .splits import FOLD_OF_PART, MOST_NAMED, TEST, part_of
 
 # Sound that libsndfile cannot read; left unsaid, a whole folder of it would look empty.
 FOREIGN = {".m4a", ".aac", ".mp4", ".wma", ".amr", ".webm", ".mka", ".ape", ".wv", ".3gp"}
@@ -35,20 +35,25 @@ def read_folder(root: Path, leave_out: Collection[str] = ()) -> Listing:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder.")
     listing, ignored = Listing(root), Counter[str]()
-    parts = {name: part_of(name) for name in _folders(root)}
-    is_split = {"train", "test"} <= set(parts.values()) and None not in parts.values()
+    parts = _parts(root, leave_out)
     for path in _files(root, listing):
         name = path.relative_to(root).as_posix()
-        if name.split("/")[0] in leave_out:
+        *folders, _ = name.split("/")
+        if folders and folders[0] in leave_out:
             continue
         if path.suffix.lower() not in ENDINGS | FOREIGN:
             ignored[path.suffix.lower() or "no ending"] += 1
-        elif reason := _fault(path, name, root, 2 if is_split else 1):
+            continue
+        depth = 1 if parts else 0  # of the class's folder
+        if len(folders) > depth and is_plain(folders[depth]):
+            listing.categories.add(folders[depth])
+        if parts and folders:
+            listing.folds.add(parts[folders[0]])
+        if reason := _fault(path, name, root, depth):
             listing.problems.append(Problem(name, 0, f"{shown(path)}: {reason}"))
         else:
-            folders = name.split("/")[:-1]
-            fold = FOLD_OF_PART[str(parts[folders[0]])] if is_split else -1
-            listing.clips.append(Clip(path, name, fold, -1, folders[1 if is_split else 0]))
+            fold = parts[folders[0]] if parts else NO_FOLD
+            listing.clips.append(Clip(path, name, fold, -1, folders[depth]))
     if not listing.clips and not listing.problems:
         raise UserError(
             f"{root} holds no sound file in a sub-folder. Put the recordings of each class into a sub-folder "
@@ -59,17 +64,37 @@ def read_folder(root: Path, leave_out: Collection[str] = ()) -> Listing:
         listing.notes.append(
             f"{ignored.total()} files in {root} are no sound by their endings ({endings}): ignored."
         )
-    listing.tested = (TEST,) if is_split else ()
+    listing.tested = (TEST,) if parts else ()
     return listing
+
+
+def _parts(root: Path, leave_out: Collection[str]) -> dict[str, int]:
+    """The fold of each sub-folder, if they are the parts of a given split; else none.
+
+    Folders without sound, of notes or scripts, do not count.
+    """
+    parts = {name: part_of(name) for name in _folders(root) if name not in leave_out}
+    if not {"train", "test"} <= set(parts.values()):
+        return {}
+    parts = {name: part for name, part in parts.items() if _sound_in(root / name)}
+    if not {"train", "test"} <= set(parts.values()):
+        return {}
+    if others := [shown(name) for name, part in parts.items() if part is None]:
+        raise UserError(
+            f"{root} has folders for training and testing, and others with sound beside them: "
+            f"{', '.join(others[:MOST_NAMED])}. Move those away if train and test are a split, else give the "
+            "two classes other names."
+        )
+    return {name: FOLD_OF_PART[str(part)] for name, part in parts.items()}
 
 
 def holds_sound(root: Path) -> bool:
     """Whether a file in a sub-folder of `root` is sound by its ending; stops at the first."""
-    return root.is_dir() and any(
-        path.suffix.lower() in ENDINGS | FOREIGN
-        for name in _folders(root)
-        for path in _files(root / name, Listing(root))
-    )
+    return root.is_dir() and any(_sound_in(root / name) for name in _folders(root))
+
+
+def _sound_in(folder: Path) -> bool:
+    return any(path.suffix.lower() in ENDINGS | FOREIGN for path in _files(folder, Listing(folder)))
 
 
 def _folders(folder: Path) -> list[str]:
@@ -97,7 +122,7 @@ def _hidden(name: str) -> bool:
 
 def _fault(path: Path, name: str, root: Path, depth: int) -> str:
     """What is wrong with a sound file before it is opened, or nothing."""
-    if name.count("/") < depth:
+    if name.count("/") <= depth:
         return "lies in no sub-folder, so it has no class. Move it into the folder of its class."
     if not is_plain(name):
         return "its name or a folder's is no plain text. Rename it."

@@ -54,6 +54,7 @@ class Listing:
         problems: The others.
         folds: Numbers of all folds that are named, also by a clip that cannot be used.
         targets: The same of the targets, with a category of each.
+        categories: The same of the classes, where they have no numbers yet.
         tested: The folds that may be tested; all if empty.
         notes: What the user should know of it: one line each.
     """
@@ -63,6 +64,7 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
     folds: set[int] = field(default_factory=set)
     targets: dict[int, str] = field(default_factory=dict)
+    categories: set[str] = field(default_factory=set)
     tested: tuple[int, ...] = ()
     notes: list[str] = field(default_factory=list)
 

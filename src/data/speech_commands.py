@@ -29,7 +29,7 @@ def read_speech_commands(root: Path) -> Listing:
     for name, fold in LISTS.items():
         part_of |= dict.fromkeys(_lines(root / name), fold)
     there = {clip.name for clip in listing.clips}
-    words = sorted({clip.category for clip in listing.clips})
+    words = sorted(listing.categories)
     targets = {word: number for number, word in enumerate(words)}
     missing = [name for name in part_of if name not in there]
     listing.problems += [Problem(name, 0, f"{root / name}: is in a list, but not there.") for name in missing]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ..errors import UserError
 from ..text import is_plain
-from .csv_rows import read_header, read_rows, short
-from .esc50_csv import MOST_DIGITS, is_number
+from .csv_rows import number_fault, read_header, read_rows, short
+from .inside import inside
 from .listing import NO_FOLD, Clip, Listing, Rows
 from .splits import FOLD_OF_PART, TEST, part_of
 
@@ -82,45 +80,24 @@ class _Reader:
         fold = int(values["fold"]) if "fold" in values else NO_FOLD
         if "split" in values:
             fold = FOLD_OF_PART[str(part_of(values["split"]))]
+        if fold != NO_FOLD:
+            self.rows.listing.folds.add(fold)
+        self.rows.listing.categories.add(values["label"])
+        if reason := self._check(values["path"]):
+            self.rows.report(name, line, reason)
+            return
         group = values.get("group", "")
         self.rows.add(line, Clip(self._folder / name, name, fold, -1, values["label"], group=group))
 
     def _fault(self, values: dict[str, str]) -> str:
-        """What is wrong with a row on its own, or nothing."""
+        """What is wrong with a row's values, or nothing."""
         if empty := [name for name, value in values.items() if not value and name != "group"]:
             return f"no {', '.join(empty)}."
-        if "fold" in values and not is_number(values["fold"]):
-            return f"fold is {short(values['fold'])}, not a whole number of at most {MOST_DIGITS} digits."
+        if fault := number_fault(values, [name for name in ("fold",) if name in values]):
+            return fault
         if "split" in values and part_of(values["split"]) is None:
             return f"split is {short(values['split'])}; it must be train, validation or test."
         for name in ("label", "group"):
             if not is_plain(values.get(name, "")):
                 return f"{name} is {short(values[name])}; it must be plain text on one line."
-        return self._check(values["path"])
-
-
-def inside(folder: Path) -> Callable[[str], str]:
-    """A check of paths from strangers: what is wrong with one, or nothing if it lies in `folder`.
-
-    Links may lead anywhere inside the folder. Each sub-folder is looked at once.
-    """
-    real_folder = Path(os.path.realpath(folder))
-    is_inside: dict[PurePosixPath, bool] = {}
-
-    def lies_in(path: Path) -> bool:
-        return Path(os.path.realpath(path)).is_relative_to(real_folder)
-
-    def check(given: str) -> str:
-        path = PurePosixPath(given)
-        if path.is_absolute() or ".." in path.parts or "\\" in given or given[1:2] == ":":
-            return f"{short(given)} is not a path inside {folder}, with / between folders."
-        if not is_plain(given) or path == PurePosixPath("."):
-            return f"{short(given)} is not a plain file name inside {folder}."
-        if path.parent not in is_inside:
-            is_inside[path.parent] = lies_in(folder / path.parent)
-        if not is_inside[path.parent] or (os.path.islink(folder / path) and not lies_in(folder / path)):
-            real = os.path.realpath(folder / path)
-            return f"{given} leads to {real} by a link, outside the data folder {real_folder}."
         return ""
-
-    return check

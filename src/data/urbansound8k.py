@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .csv_rows import read_rows, short
-from .esc50_csv import MOST_DIGITS, is_number
+from .csv_rows import number_fault, read_rows, short
+from .inside import inside
 from .listing import Clip, Listing, Rows
-from .table import inside
 
 CSV = Path("metadata/UrbanSound8K.csv")
 COLUMNS = ("slice_file_name", "fold", "classID", "class")
@@ -29,19 +28,16 @@ def read_urbansound8k(root: Path) -> Listing:
     for line, row in read_rows(path, COLUMNS):
         file = row["slice_file_name"]
         name = f"fold{row['fold']}/{file}"
-        numbers = [column for column in ("fold", "classID") if not is_number(row[column])]
-        if numbers:
-            given = short(row[numbers[0]])
-            reason = f"{numbers[0]} is {given}, not a whole number of at most {MOST_DIGITS} digits."
-        elif not file or "/" in file or not row["class"]:
-            reason = f"{short(file)} of class {short(row['class'])}: a file's name and a class are needed."
-        else:
-            reason = check(f"audio/{name}")
-        if reason:
+        if reason := number_fault(row, ("fold", "classID")):
             rows.report(name, line, reason)
             continue
         fold, target = int(row["fold"]), int(row["classID"])
         rows.listing.folds.add(fold)
         rows.listing.targets.setdefault(target, row["class"])
-        rows.add(line, Clip(root / "audio" / name, name, fold, target, row["class"]))
+        if not file or "/" in file or not row["class"]:
+            reason = f"{short(file)} of class {short(row['class'])}: a file's name and a class are needed."
+        if reason := reason or check(f"audio/{name}"):
+            rows.report(name, line, reason)
+        else:
+            rows.add(line, Clip(root / "audio" / name, name, fold, target, row["class"]))
     return rows.finish()

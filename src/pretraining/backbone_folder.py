@@ -34,7 +34,8 @@ def write_backbone(
         UserError: if the operating system refuses a file.
     """
     config = copy.deepcopy(model.config)
-    config.architectures, config.dtype = ["ASTModel"], torch.float16
+    config.architectures = ["ASTModel"]
+    config.dtype = torch.float32  # what to compute in; in halves only the file is
     values = config.to_diff_dict()
     values.pop("transformers_version", None)
     write_json(folder / CONFIG, values)

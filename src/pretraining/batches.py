@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..config import SpectrogramConfig
 from ..data.sounds.clips import clip
 from ..data.spectrogram import log_mel, samples_heard
+from ..errors import UserError
 
 PREFETCHED = 4  # batches that each worker makes ahead
 
@@ -76,7 +77,15 @@ class ProceduralBatches(Dataset[tuple[NDArray[np.generic], ...]]):
             prefetch_factor=PREFETCHED,
             worker_init_fn=_start_worker,
         )
-        return map(_as_tensors, loader)
+        try:
+            yield from map(_as_tensors, loader)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                f"A process that makes clips has ended: {error} If memory ran out, use fewer: --workers 1. "
+                "What was saved is kept; the same command goes on."
+            ) from error
 
 
 def _as_they_are(arrays: Any) -> Any:

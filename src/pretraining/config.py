@@ -117,6 +117,14 @@ class PretrainConfig:
         for name in ("workers", "checkpoint_steps"):
             if getattr(self, name) is not None:
                 at_least("pretrain", self, **{name: 1})
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UserError(f"pretrain.betas is {list(self.betas)}; both must be at least 0 and below 1.")
+        frames, bins = self.spectrogram.max_length, self.spectrogram.num_mel_bins
+        if self.shape.patch_size > min(frames, bins):
+            raise UserError(
+                f"shape.patch_size is {self.shape.patch_size}, more than the spectrogram's {frames} frames "
+                f"or {bins} mel bins (spectrogram.max_length, spectrogram.num_mel_bins)."
+            )
 
     @property
     def steps(self) -> int:

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from ..data.augment import spec_augment
-from ..data.sounds.clips import LABELS
+from ..data.sounds.clips import LABELS, MIN_SAMPLING_RATE
 from ..errors import UserError
 from ..files import clear_write_errors, locked, read_json, remove_litter, write_csv, write_json, write_text
+from ..limits import at_least
 from ..plain_yaml import read_yaml
 from ..utils import console as screen
 from ..utils.checkpoint import Cadence
@@ -59,6 +60,7 @@ def pretrain(config: PretrainConfig) -> Path:
         )
     if bins % BANDS:
         raise UserError(f"spectrogram.num_mel_bins is {bins}; it must be a multiple of {BANDS} (AST: 128).")
+    at_least("spectrogram", config.spectrogram, sampling_rate=MIN_SAMPLING_RATE)
     accelerator = make_accelerator("auto", config.precision)
     output = Path(config.output)
     busy = f"Another process is training into {output}. Wait for it, or choose another folder with --output."
@@ -80,25 +82,27 @@ def _prepare(config: PretrainConfig) -> None:
     output = Path(config.output)
     path, values = output / CONFIG, plain(config)
     there = [p for p in output.iterdir() if not p.name.startswith(".")]
-    if there and not path.is_file():
-        raise UserError(f"{output} holds other things than a run. Choose another folder with --output.")
+    before = read_yaml(path) if path.is_file() else None
+    if there and not (isinstance(before, dict) and before.keys() >= {"shape", "objective"}):
+        raise UserError(
+            f"{output} holds other things than a run of pre-training. Choose another folder with --output."
+        )
     if there and config.overwrite:
         with clear_write_errors(output):
-            shutil.rmtree(output / BACKBONE, ignore_errors=True)
+            if (output / BACKBONE).exists():
+                shutil.rmtree(output / BACKBONE)
             for name in (CHECKPOINT, METRICS, TIMES, ENVIRONMENT, CURVES):
                 (output / name).unlink(missing_ok=True)
     elif there and not config.resume:
         raise UserError(
             f"{output} holds a run. Replace it with --overwrite true, or choose another --output."
         )
-    elif there:
-        before = read_yaml(path)
-        if before != values:
-            changed = [n for n in values if not isinstance(before, dict) or before.get(n) != values[n]]
-            raise UserError(
-                f"{output} holds a run with another {', '.join(changed)} (see {path}). Replace it with "
-                "--overwrite true, or choose another folder with --output."
-            )
+    elif isinstance(before, dict) and before != values:
+        changed = sorted(n for n in before.keys() | values.keys() if before.get(n) != values.get(n))
+        raise UserError(
+            f"{output} holds a run with another {', '.join(changed)} (see {path}). Replace it with "
+            "--overwrite true, or choose another folder with --output."
+        )
     remove_litter(output)
     write_text(path, yaml.safe_dump(values, sort_keys=False))
 

@@ -14,6 +14,7 @@ from sklearn.metrics import classification_report
 
 from ..config import DataConfig, RunConfig, parse_dataclass
 from ..data.batches import Batches
+from ..data.dataset import AudioDataset
 from ..data.formats import holds_data, open_dataset
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
@@ -32,7 +33,7 @@ class Evaluation:
 
     Attributes:
         reported: The accuracy that training wrote down for the same fold, if it did.
-        seen: How training used the fold, if it was not held back: "trained on", "validated on".
+        seen: Why this may be no result on unseen clips, as a sentence; empty if they are unseen.
     """
 
     fold: int
@@ -43,7 +44,7 @@ class Evaluation:
     class_names: list[str]
     matrix: npt.NDArray[np.int64]
     report: dict[str, Any]
-    seen: str | None = None
+    seen: str = ""
 
 
 def evaluate(
@@ -106,14 +107,15 @@ def evaluate(
     if not result.logits.isfinite().all():
         raise UserError(f"{folder} computes values that are not finite: its weights are of no use.")
     truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
-    same_fold = fold == trained_on.get("test")
+    seen = _seen(fold, trained_on, dataset)
+    same_fold = fold == trained_on.get("test") and not seen
     return Evaluation(
         fold=fold,
         clips=len(truth),
         accuracy=result.accuracy,
         loss=result.loss,
         reported=reported if same_fold else None,
-        seen=_seen(fold, trained_on),
+        seen=seen,
         class_names=labels,
         matrix=confusion(truth, predicted, len(labels)),
         report=classification_report(
@@ -135,11 +137,20 @@ def _data_config(folder: Path, trained_on: dict[str, Any], root: str, cache: str
     return parse_dataclass(DataConfig, kept, f"{folder}: data")
 
 
-def _seen(fold: int, trained_on: dict[str, Any]) -> str | None:
+def _seen(fold: int, trained_on: dict[str, Any], dataset: AudioDataset) -> str:
     train = trained_on.get("train")
     if isinstance(train, list) and fold in train:
-        return "trained on"
-    return "validated on" if fold == trained_on.get("validation") else None
+        return "The adapter was trained on this fold: this is no result on unseen clips."
+    if fold == trained_on.get("validation"):
+        return "The adapter was validated on this fold: this is no result on unseen clips."
+    clips = trained_on.get("train_clips")  # adapters of earlier versions do not tell
+    if clips and isinstance(train, list) and clips != dataset.names_checksum(train):
+        return (
+            f"The folds {', '.join(map(str, train))} that it was trained on hold other clips now, so some of "
+            "those tested may be clips that it was trained on. Clips without folds of their own are dealt "
+            "out anew when one comes or goes; a csv with a column fold keeps them (docs/data.md)."
+        )
+    return ""
 
 
 def _check(folder: Path, name: str, value: object, fine: bool) -> None:

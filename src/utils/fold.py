@@ -283,6 +283,7 @@ class FoldRun:
                 "split_seed": config.data.split_seed,
                 "on_error": config.data.on_error,
                 **dataclasses.asdict(self._split),
+                "train_clips": self._dataset.names_checksum(self._split.train),
             },
             training={"batch_size": config.train.batch_size, "precision": config.train.precision},
             metrics=metrics,

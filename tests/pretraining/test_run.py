@@ -19,8 +19,11 @@ from transformers import ASTFeatureExtractor, ASTModel
 
 from conftest import REPOSITORY
 from petl_ast.cli import main
+from petl_ast.config import SpectrogramConfig
+from petl_ast.errors import UserError
 from petl_ast.models.backbone import load_backbone
 from petl_ast.pretraining import run
+from petl_ast.pretraining.batches import ProceduralBatches
 from petl_ast.pretraining.config import PretrainConfig
 
 Capture = pytest.CaptureFixture[str]
@@ -52,7 +55,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_backbone_loads_here_and_in_transformers(finished: Path) -> None:
     folder = finished / "backbone"
     ours = load_backbone(folder)
-    theirs = ASTModel.from_pretrained(folder, dtype=torch.float32).eval()
+    theirs = ASTModel.from_pretrained(folder).eval()
     clips = torch.randn(2, 256, 128)
     with torch.no_grad():
         hidden = ours(clips).last_hidden_state
@@ -138,6 +141,7 @@ def test_the_rate_rises_and_falls_to_nothing() -> None:
         (["--spectrogram.num_mel_bins=100"], "num_mel_bins"),
         (["--shape.num_attention_heads=5"], "shape.num_attention_heads"),
         (["--precision=fp16"], "precision"),
+        (["--spectrogram.sampling_rate=8000"], "spectrogram.sampling_rate is 8000"),
     ],
 )
 def test_what_cannot_be_done_is_said(finished: Path, capsys: Capture, more: list[str], says: str) -> None:
@@ -153,6 +157,21 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, capsys: Capture)
     assert main([*options(tmp_path), "--overwrite=true"]) == 2
     assert "holds other things" in capsys.readouterr().err
     assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_run_of_training_is_left_alone(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "config.yaml").write_text("model: {backbone: ast-mini}\n")
+    (tmp_path / "metrics.csv").write_text("mine")
+    assert main([*options(tmp_path), "--overwrite=true"]) == 2
+    assert "holds other things" in capsys.readouterr().err
+    assert (tmp_path / "metrics.csv").read_text() == "mine"
+
+
+def test_a_dead_worker_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("petl_ast.pretraining.batches.clip", lambda *_, **__: os._exit(9))
+    batches = ProceduralBatches(0, 2, SpectrogramConfig(max_length=256))
+    with pytest.raises(UserError, match="use fewer: --workers 1"):
+        next(iter(batches.stream(0, 2, 1)))
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, capsys: Capture) -> None:

@@ -117,6 +117,35 @@ def test_moved_data_and_moved_backbone(
     assert found.accuracy == found.reported
 
 
+def test_clips_that_training_may_have_seen_are_no_unseen_clips(sounds_run: Path) -> None:
+    """One clip more in a folder deals all clips out to other folds."""
+    adapter, sounds = sounds_run / "fold_1" / "last", sounds_run.parent / "sounds"
+    found = evaluate(adapter, cache=cache_of(sounds_run), device="cpu")
+    assert (found.seen, found.reported) == ("", found.accuracy)
+    trained = evaluate(adapter, fold=3, cache=cache_of(sounds_run), device="cpu")
+    assert trained.seen.startswith("The adapter was trained on this fold")
+    first = min((sounds / CLASS_NAMES[0]).iterdir())
+    shutil.copy(first, first.with_name("new.wav"))
+    with first.with_name("new.wav").open("ab") as file:
+        file.write(b"another recording")
+    found = evaluate(adapter, cache=cache_of(sounds_run), device="cpu")
+    assert found.seen.startswith("The folds 2, 3, 4 that it was trained on hold other clips now")
+    assert found.reported is None
+
+
+@pytest.fixture
+def sounds_run(tmp_path: Path, shared_miniature: Path) -> Path:
+    """One fold on clips in a sub-folder a class."""
+    with (shared_miniature / "meta" / "esc50.csv").open(newline="") as file:
+        for i, row in enumerate(csv.DictReader(file)):
+            place = tmp_path / "sounds" / row["category"]
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(shared_miniature / "audio" / row["filename"], place / f"{i}.wav")
+    options = training_options(tmp_path / "sounds", tmp_path / "run")
+    assert main(["train", *options, "--data.folds=[1]", "--train.epochs=1"]) == 0
+    return tmp_path / "run"
+
+
 def test_a_fold_in_which_a_class_is_missing(finished_run: Path, miniature: Path, tmp_path: Path) -> None:
     table = miniature / "meta" / "esc50.csv"
     lines = [line for line in table.read_text().splitlines() if not (line[0] == "3" and "noise" in line)]
