@@ -48,17 +48,19 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         chosen = VERBS.get(verb or next(iter(arguments), ""))
         for path in configs:
             check_config_file(Path(path), chosen.config if chosen else RunConfig)
-        folder = None
+        own: dict[str, Any] = {}
         if chosen is VERBS["train"]:
             words = [] if verb else arguments[:1]
             arguments, folder = split_folder(arguments[len(words) :])
-            arguments = [*words, *([folder] if folder else []), *arguments]
+            if folder:
+                own, words = defaults(folder, arguments, configs), [*words, folder]
+            arguments = [*words, *arguments]
         if verb is None:
-            parser = _parser_of_all(prog, folder)
+            parser = _parser_of_all(prog, own)
             parsed = parser.instantiate(parser.parse_args(arguments))
             code = VERBS[parsed.verb].run(parsed[parsed.verb])
         else:
-            parser = _parser_of(VERBS[verb], prog, folder)
+            parser = _parser_of(VERBS[verb], prog, own)
             code = VERBS[verb].run(parser.instantiate(parser.parse_args(arguments)))
         sys.stdout.flush()
         return code
@@ -136,21 +138,20 @@ def _new_parser(prog: str, usage: str, description: str, **more: Any) -> Argumen
     )
 
 
-def _parser_of(verb: Verb, prog: str, folder: str | None = None) -> ArgumentParser:
+def _parser_of(verb: Verb, prog: str, own: dict[str, Any]) -> ArgumentParser:
     parser = _new_parser(prog, f"{prog} {verb.positionals}[options]", verb.description)
     verb.add_options(parser)
-    if folder:
-        parser.set_defaults(defaults(folder))
+    parser.set_defaults(own)
     return parser
 
 
-def _parser_of_all(prog: str, folder: str | None = None) -> ArgumentParser:
+def _parser_of_all(prog: str, own: dict[str, Any]) -> ArgumentParser:
     from . import __doc__ as purpose
     from . import __version__
 
     parser = _new_parser(prog, f"{prog} VERB ...", str(purpose), version=__version__)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     for name, verb in VERBS.items():
-        of_verb = _parser_of(verb, f"{prog} {name}", folder if name == "train" else None)
+        of_verb = _parser_of(verb, f"{prog} {name}", own if name == "train" else {})
         verbs.add_subcommand(name, of_verb, help=verb.description.splitlines()[0])
     return parser

@@ -13,8 +13,13 @@ DEFAULTS = Path(__file__).with_name("own_sounds.yaml")
 WITHOUT_VALUE = {"-h", "--help", "--print_config"}
 
 
-def defaults(folder: str) -> dict[str, Any]:
+def defaults(folder: str, words: Sequence[str] = (), configs: Sequence[str] = ()) -> dict[str, Any]:
     """Options by their names on the command line, such as "train.epochs", for the sounds in `folder`.
+
+    Args:
+        folder: A folder, or a csv file.
+        words: The other words of the command.
+        configs: The YAML files that it names.
 
     Raises:
         UserError: if there is nothing at `folder`.
@@ -23,6 +28,12 @@ def defaults(folder: str) -> dict[str, Any]:
         raise UserError(f"{folder}: no such folder or csv file. See --help for what comes behind `train`.")
     sections = read_yaml(DEFAULTS)
     values = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
+    given = {word.lstrip("-").split("=")[0] for word in words if word.startswith("--")}
+    for path in configs:
+        model = read_yaml(Path(path)).get("model")
+        given |= {f"model.{option}" for option in model or ()}
+    if given & {"model", "model.method", "model.backbone"}:
+        del values["model.method_options"]  # chosen for the default method on the default backbone
     name = Path(folder).resolve().stem if Path(folder).is_file() else Path(folder).resolve().name
     return values | {"data.root": folder, "output": f"outputs/{name or 'run'}"}
 
