@@ -3,7 +3,7 @@ picture.
 
 python -m benchmarks.cv
 
-The demo (300 synthetic clips, tiny backbone, its configuration), and the full-size AST on 50 clips for one
+The demo's 300 clips and configuration on a tiny random backbone, and the full-size AST on 50 clips for one
 epoch; both start with an empty cache. The run is the command's own; functions that it calls are timed from
 here, by their names.
 """
@@ -123,7 +123,7 @@ def runs(folder: Path, epochs: int, layers: int) -> dict[str, list[str]]:
     save_random_backbone(folder / "full", ASTConfig(max_length=FRAMES, num_hidden_layers=layers), seed=10)
     common = [f"--data.cache={folder}/cache", "--train.device=cpu"]
     return {
-        f"demo: 300 clips, tiny backbone, {epochs} epochs": [
+        f"300 synthetic clips, tiny backbone, {epochs} epochs": [
             *("--config", "configs/demo.yaml", *common, f"--train.epochs={epochs}"),
             *(f"--data.root={demo}", f"--model.backbone={demo}/backbone", f"--output={folder}/run_demo"),
         ],
@@ -162,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=20, help="Of the demo.")
+    parser.add_argument("--epochs", type=int, default=20, help="On the tiny backbone.")
     parser.add_argument("--layers", type=int, default=12, help="Of the full-size backbone.")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--run", nargs=argparse.REMAINDER, metavar="STARTED", help="One process.")

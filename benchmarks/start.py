@@ -3,8 +3,8 @@
 python -m benchmarks.start
 python -m benchmarks.start --beside ../other        another checkout takes turns with this one
 
-400 synthetic clips whose spectrograms are in the cache already, the demo's backbone; every start is a process
-of its own, and the first of each kind is not counted.
+400 synthetic clips whose spectrograms are in the cache already, a tiny random backbone; every start is a
+process of its own, and the first of each kind is not counted.
 """
 
 from __future__ import annotations

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from safetensors import SafetensorError
+from torch import nn
 from torch.optim import Optimizer
 
 from ..errors import UserError
-from ..files import write_tensors
+from ..utils.state_file import DAMAGE, below, load_moments, moments, read_state, write_state
 
-FORMAT = "1"
+VALUES = ("step", "seconds", "rows", "times", "sums")
 
 
 class PretrainState:
@@ -42,15 +40,9 @@ class PretrainState:
         Raises:
             UserError: if the operating system refuses; an earlier file is then as it was.
         """
-        moments = {
-            f"optimizer/{index}/{name}": tensor
-            for index, state in self.optimizer.state_dict()["state"].items()
-            for name, tensor in state.items()
-        }
-        tensors = {**{f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}, **moments}
-        values = {name: getattr(self, name) for name in ("step", "seconds", "rows", "times", "sums")}
-        on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        write_tensors(path, on_cpu, {"format": FORMAT, "values": json.dumps(values)})
+        weights = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        values = {name: getattr(self, name) for name in VALUES}
+        write_state(path, weights | moments(self.optimizer), values)
 
     def load(self, path: Path) -> None:
         """Take over what `save` wrote.
@@ -59,28 +51,12 @@ class PretrainState:
             UserError: if the file is damaged or belongs to another model; the state is then of no use.
         """
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
-            if metadata.get("format") != FORMAT:
-                raise ValueError("it was written by another version")
-            self._take_over(tensors, json.loads(metadata["values"]))
-        except (SafetensorError, OSError, AttributeError, LookupError, ValueError, RuntimeError) as error:
+            tensors, values = read_state(path)
+            self.model.load_state_dict(below("model/", tensors))
+            load_moments(self.optimizer, tensors)
+            for name in VALUES:
+                setattr(self, name, values[name])
+        except (SafetensorError, *DAMAGE) as error:
             raise UserError(
                 f"{path} cannot be gone on from ({error}). Begin anew with --overwrite true."
             ) from error
-
-    def _take_over(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        weights = {n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")}
-        self.model.load_state_dict(weights)
-        own = self.optimizer.state_dict()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer/"):
-                _, index, quantity = name.split("/")
-                if tensor.shape not in (torch.Size(), parameters[int(index)].shape):
-                    raise ValueError(f"{quantity} of parameter {index} has the shape {list(tensor.shape)}")
-                own["state"].setdefault(int(index), {})[quantity] = tensor
-        self.optimizer.load_state_dict(own)
-        for name in ("step", "seconds", "rows", "times", "sums"):
-            setattr(self, name, values[name])

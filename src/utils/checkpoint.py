@@ -6,7 +6,6 @@ from the seed (weights at the start, order of the clips) is not in it; docs/reli
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from pathlib import Path
@@ -14,18 +13,17 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import UserError
-from ..files import write_tensors
 from ..models.ast_with_adapter import ASTWithAdapter
 from .epoch_sums import EpochSums
+from .state_file import DAMAGE, below, load_moments, moments, read_state, write_state
 
 Row = dict[str, Any]
-FORMAT = "1"
 SHARE_OF_TIME = 0.01  # that saving may take where nobody asked for a number of steps
 
 
@@ -79,15 +77,10 @@ class TrainingState:
         Raises:
             UserError: if the operating system refuses; an earlier file is then as it was.
         """
-        optimizer = self.optimizer.state_dict()
         tensors = {
             **{f"model/{name}": tensor for name, tensor in self.model.trained_state().items()},
             **{f"best/{name}": tensor for name, tensor in self.best_state.items()},
-            **{
-                f"optimizer/{index}/{name}": tensor
-                for index, state in optimizer["state"].items()
-                for name, tensor in state.items()
-            },
+            **moments(self.optimizer),
             **self._random_states(),
         }
         values = {
@@ -95,7 +88,7 @@ class TrainingState:
             "steps": self.sums.steps,
             "sums": self.sums.values.tolist(),
             "learning_rate": self.learning_rate,
-            "rates": [[group["initial_lr"], group["lr"]] for group in optimizer["param_groups"]],
+            "rates": [[group["initial_lr"], group["lr"]] for group in self.optimizer.param_groups],
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
             "rows": self.rows,
@@ -106,9 +99,7 @@ class TrainingState:
             "micro_batch_size": self.micro_batch_size,
             "device": self.accelerator.device.type,
         }
-        on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        metadata = {"format": FORMAT, "values": json.dumps(values)}
-        write_tensors(path, on_cpu, metadata)
+        write_state(path, tensors, values)
 
     def load(self, path: Path) -> None:
         """Take over what `save` wrote.
@@ -117,35 +108,20 @@ class TrainingState:
             UserError: if the file is damaged or belongs to another training; the state is then of no use.
         """
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
-            if metadata.get("format") != FORMAT:
-                raise ValueError("it was written by another version")
-            self._take_over(tensors, json.loads(metadata["values"]))
-        except (
-            SafetensorError,
-            OSError,
-            AttributeError,
-            LookupError,
-            ValueError,
-            TypeError,
-            RuntimeError,
-            UserError,
-        ) as error:
+            self._take_over(*read_state(path))
+        except (SafetensorError, UserError, *DAMAGE) as error:
             raise UserError(
                 f"{path} cannot be gone on from ({error}). Delete it to begin this fold again; "
                 "finished folds stay."
             ) from error
 
     def _take_over(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        def below(prefix: str) -> dict[str, Tensor]:
-            return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-        self.model.load_trained_state(below("model/"))
+        self.model.load_trained_state(below("model/", tensors))
         device = self.accelerator.device
-        self.best_state = {name: tensor.to(device) for name, tensor in below("best/").items()}
-        self._load_optimizer(below("optimizer/"), values["rates"])
+        self.best_state = {name: tensor.to(device) for name, tensor in below("best/", tensors).items()}
+        for group, (initial, current) in zip(self.optimizer.param_groups, values["rates"], strict=True):
+            group["initial_lr"], group["lr"] = initial, current
+        load_moments(self.optimizer, tensors)
         self.scheduler.load_state_dict(values["scheduler"])
         if self.accelerator.scaler and values["scaler"]:
             self.accelerator.scaler.load_state_dict(values["scaler"])
@@ -161,18 +137,6 @@ class TrainingState:
         self.epoch_seconds, self.seconds = values["epoch_seconds"], values["seconds"]
         self.micro_batch_size = values["micro_batch_size"]
         self.sums = EpochSums(device, values["steps"], values["sums"])
-
-    def _load_optimizer(self, tensors: dict[str, Tensor], rates: list[list[float]]) -> None:
-        own = self.optimizer.state_dict()
-        for group, (initial, current) in zip(own["param_groups"], rates, strict=True):
-            group["initial_lr"], group["lr"] = initial, current
-        parameters = self.model.trainable_parameters()
-        for name, tensor in tensors.items():
-            index, _, quantity = name.partition("/")
-            if tensor.shape not in ((), parameters[int(index)].shape):
-                raise ValueError(f"{quantity} of parameter {index} has the shape {list(tensor.shape)}")
-            own["state"].setdefault(int(index), {})[quantity] = tensor
-        self.optimizer.load_state_dict(own)
 
     def _random_states(self) -> dict[str, Tensor]:
         states = {"random/host": torch.get_rng_state(), "random/draws": self.draws.get_state()}

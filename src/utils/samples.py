@@ -46,7 +46,8 @@ def copy_samples(dataset: AudioDataset, test_fold: int, folder: Path, per_class:
         for number, nearest in enumerate(np.argsort(distances, kind="stable")[:per_class], start=1):
             clip = dataset.clips[clips[nearest]]
             safe_name = re.sub(r"[^\w-]+", "_", name)  # a category of the csv may hold slashes
-            copy = folder / f"{safe_name}_{number}{clip.path.suffix}"
+            if (copy := folder / f"{safe_name}_{number}{clip.path.suffix}") in copies:
+                copy = folder / f"{safe_name}_{label}_{number}{clip.path.suffix}"  # "a b" beside "a/b"
             write_bytes(copy, clip.path.read_bytes())
             rows.append({"sample": copy.name, "class": name, "clip": clip.name, "fold": clip.fold})
             copies.append(copy)

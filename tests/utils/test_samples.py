@@ -117,3 +117,10 @@ def test_no_copy_leaves_the_folder(miniature: Path, tmp_path: Path) -> None:
         assert "../../noise" in str(error)
     else:
         assert all(path.resolve().is_relative_to(folder.resolve()) for path in copies)
+
+
+def test_classes_of_one_safe_name_keep_their_own_files(miniature: Path, tmp_path: Path) -> None:
+    table = miniature / "meta" / "esc50.csv"
+    table.write_text(table.read_text().replace("low_tone", "a tone").replace("high_tone", "a/tone"))
+    copies = copy_samples(open_dataset(miniature, tmp_path / "cache"), 1, tmp_path / "samples")
+    assert len({path.read_bytes() for path in copies}) == len(copies) == 3
