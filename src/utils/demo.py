@@ -1,4 +1,4 @@
-"""The demo's clips, and beside them a tiny backbone of random weights, for quick trials: both made by code."""
+"""The demo's clips, and beside them a tiny backbone of random weights for quick trials, both made by code."""
 
 from __future__ import annotations
 
