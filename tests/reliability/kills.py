@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,14 +41,17 @@ def kill_again_and_again(folder: Path, options: list[str], kills: int, seed: int
         options: Of `petl-ast train`, but for output and cache.
         kills: How many at the least.
         seed: Of the moments.
-        longest: Seconds that a process lives at the most; kills are spread evenly over them.
+        longest: How long a process lives at the most, in times of the run left in peace, so that a slow machine
+            gets as far before it is killed as a quick one; kills are spread evenly over it.
     """
     rng, found, log = random.Random(seed), Kills(), folder / "log"
 
     def arguments(name: str) -> list[str]:
         return ["train", *options, f"--output={folder / name}", f"--data.cache={folder / name}_cache"]
 
+    begun = time.monotonic()
     finish(arguments("undisturbed"), log)
+    longest *= time.monotonic() - begun
     expected = what_a_run_left(folder / "undisturbed")
     while found.kills < kills:
         output = folder / f"run_{found.runs}"
