@@ -55,6 +55,11 @@ class Workplace:
     labels: Tensor
     micro_batches: MicroBatches
 
+    @property
+    def has_summaries(self) -> bool:
+        """Whether `clips` are summaries."""
+        return self.clips.ndim == 2
+
 
 def has_fixed_features(model: ASTWithAdapter, config: RunConfig) -> bool:
     """Whether every epoch would compute the same features: nothing before the final LayerNorm trains, and

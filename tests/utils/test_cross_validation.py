@@ -17,7 +17,7 @@ from petl_ast.config import AugmentConfig, RunConfig, load_run_config, to_yaml
 from petl_ast.data.batches import Batches
 from petl_ast.errors import UserError
 from petl_ast.models.ast_with_adapter import ASTWithAdapter
-from petl_ast.utils import fold as fold_module
+from petl_ast.utils import fold_setup
 from petl_ast.utils.cross_validation import cross_validate, summarise, summary_rows
 from petl_ast.utils.engine import EvalResult, eval_one_epoch
 from petl_ast.utils.environment import make_accelerator
@@ -74,7 +74,7 @@ def test_the_test_fold_is_scored_only_after_training_and_once_a_kind(
         scored.append({clips[i].fold for i in batches.indices})
         return eval_one_epoch(model, batches, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fold_module, "eval_one_epoch", spy)
+    monkeypatch.setattr(fold_setup, "eval_one_epoch", spy)
     cross_validate(config)
     assert scored == [{1}, {1}, {2}, {2}]
 
