@@ -68,6 +68,7 @@ LOCKED = {
         "betas": (0.9, 0.98),
         "eps": 1e-6,
         "weight_decay": 0.1,
+        "class_weights": "none",
         "seed": 10,
         "device": "auto",
         "precision": "fp32",

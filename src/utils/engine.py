@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .epoch_sums import RECENT_STEPS, EpochSums, TrainResult, sum_type
+from .loss import Loss
 from .micro_batches import MicroBatches
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # spectrograms [B, T, mel bins] and labels [B]
@@ -41,6 +42,7 @@ def train_one_epoch(
     micro_batches: MicroBatches | None = None,
     sums: EpochSums | None = None,
     on_nonfinite: Literal["stop", "skip"] = "stop",
+    loss: Loss = F.cross_entropy,
 ) -> TrainResult:
     """Train on every batch once; the schedule steps after every optimiser step.
 
@@ -58,6 +60,7 @@ def train_one_epoch(
         sums: Of the steps done before, if the epoch goes on; every step is added to it.
         on_nonfinite: "stop" at a step that is not finite, or "skip" it. A GPU tells the host at the epoch's
             end, or when `sums.check` asks; the steps between are taken from the last good weights.
+        loss: What to minimise, and what the result's loss is.
 
     Raises:
         UserError: if memory does not hold a single clip.
@@ -71,7 +74,7 @@ def train_one_epoch(
         x, y = spectrograms.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         if augment:
             x = augment(x)
-        attempt = _Gradients(model, x, y, accelerator, optimizer)
+        attempt = _Gradients(model, x, y, accelerator, optimizer, loss)
         found = micro_batches.fit(attempt, len(y))
         accelerator.unscale_gradients(optimizer)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -108,9 +111,15 @@ class _Gradients:
     """Adds up a batch's gradients, some clips at a time; can be tried again if memory runs out midway."""
 
     def __init__(
-        self, model: nn.Module, x: Tensor, y: Tensor, accelerator: Accelerator, optimizer: Optimizer
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        accelerator: Accelerator,
+        optimizer: Optimizer,
+        loss: Loss,
     ) -> None:
-        self._model, self._x, self._y = model, x, y
+        self._model, self._x, self._y, self._loss = model, x, y, loss
         self._accelerator, self._optimizer = accelerator, optimizer
         self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         self._tried = False
@@ -127,7 +136,7 @@ class _Gradients:
         for x, y in zip(torch.split(self._x, size), torch.split(self._y, size), strict=True):
             with self._accelerator.autocast():
                 logits = self._model(x)
-            loss = F.cross_entropy(logits.float(), y)
+            loss = self._loss(logits.float(), y)
             self._accelerator.backward(loss if len(y) == clips else loss * (len(y) / clips))
             found += torch.stack((loss.detach() * len(y), (logits.argmax(1) == y).sum()))
         return found

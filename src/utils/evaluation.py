@@ -24,7 +24,7 @@ from . import console as screen
 from .cross_validation import load_with_progress
 from .engine import eval_one_epoch
 from .environment import make_accelerator
-from .metrics import confusion
+from .metrics import balanced_accuracy, confusion, macro_f1
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
+        balanced_accuracy: Mean over the classes of the share of their clips that was recognised.
+        macro_f1: Mean F1 over the classes.
         reported: The accuracy that training wrote down for the same fold, if it did.
         seen: Why this may be no result on unseen clips, as a sentence; empty if they are unseen.
     """
@@ -44,6 +46,8 @@ class Evaluation:
     class_names: list[str]
     matrix: npt.NDArray[np.int64]
     report: dict[str, Any]
+    balanced_accuracy: float
+    macro_f1: float
     seen: str = ""
 
 
@@ -116,6 +120,8 @@ def evaluate(
         loss=result.loss,
         reported=reported if same_fold else None,
         seen=seen,
+        balanced_accuracy=balanced_accuracy(truth, predicted),
+        macro_f1=macro_f1(truth, predicted),
         class_names=labels,
         matrix=confusion(truth, predicted, len(labels)),
         report=classification_report(

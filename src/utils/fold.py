@@ -135,6 +135,7 @@ class FoldRun:
                 micro_batches=fold.micro_batches,
                 sums=state.sums,
                 on_nonfinite=config.train.on_nonfinite,
+                loss=fold.loss,
             )
         )
         state.epoch_seconds = time.perf_counter() - start  # a GPU is done only now

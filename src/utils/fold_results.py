@@ -16,6 +16,7 @@ from .checkpoint import Row
 from .engine import EvalResult, OnBatch
 from .environment import versions
 from .fold_setup import Fold
+from .metrics import balanced_accuracy, macro_f1
 from .run_folder import PREDICTIONS, RESULT
 
 
@@ -58,6 +59,9 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
     test = fold.evaluate("test", on_batch)
     metrics = {name: row[name] for name in ("epoch", "validation_accuracy", "validation_loss")}
     metrics |= {"test_accuracy": test.accuracy, "test_loss": test.loss}
+    truth, predicted = test.labels.tolist(), test.logits.argmax(1).tolist()
+    metrics["test_balanced_accuracy"] = balanced_accuracy(truth, predicted)
+    metrics["test_macro_f1"] = macro_f1(truth, predicted)
     config = fold.config
     fold.model.save_adapter(
         fold.folder / kind,

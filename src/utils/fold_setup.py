@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -20,6 +21,7 @@ from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .checkpoint import TrainingState
 from .engine import EvalResult, OnBatch, eval_one_epoch
 from .environment import make_accelerator
+from .loss import Loss, balanced_weights, weighted_cross_entropy
 from .micro_batches import MicroBatches
 from .run_folder import CHECKPOINT, fold_folder
 from .seeding import generator
@@ -39,6 +41,7 @@ class Fold:
         network: What is trained: the model, or its last part where the clips are summaries.
         indices: Of the clips of each part: "train", "validation", "test".
         batches: Of each part.
+        loss: What training minimises.
         state: Of the training, taken over from a checkpoint if there is one.
     """
 
@@ -50,6 +53,7 @@ class Fold:
     network: nn.Module
     indices: dict[str, list[int]]
     batches: dict[str, Batches]
+    loss: Loss
     state: TrainingState
 
     @property
@@ -99,6 +103,10 @@ def prepare(config: RunConfig, dataset: AudioDataset, split: FoldSplit, workplac
         part: Batches(workplace.clips, workplace.labels, chosen, train.batch_size, device)
         for part, chosen in indices.items()
     }
+    loss: Loss = F.cross_entropy
+    if train.class_weights == "balanced":
+        labels = [dataset.clips[index].label for index in indices["train"]]
+        loss = weighted_cross_entropy(balanced_weights(labels, len(dataset.class_names)).to(device))
     optimizer = AdamW(
         model.trainable_parameters(),
         lr=train.learning_rate,
@@ -110,7 +118,7 @@ def prepare(config: RunConfig, dataset: AudioDataset, split: FoldSplit, workplac
     scheduler = CosineAnnealingLR(optimizer, T_max=train.epochs * len(batches["train"]))
     state = TrainingState(model, accelerator.prepare(optimizer), scheduler, accelerator)
     micro_batches = replace(workplace.micro_batches, size=train.micro_batch_size)
-    fold = Fold(config, dataset, split, micro_batches, model, network, indices, batches, state)
+    fold = Fold(config, dataset, split, micro_batches, model, network, indices, batches, loss, state)
     if fold.checkpoint.is_file():
         state.load(fold.checkpoint)
         micro_batches.size = state.micro_batch_size

@@ -11,17 +11,26 @@ from rich.table import Table
 from .metrics import over_folds
 
 KINDS = ("last", "best")  # which epoch's weights
+FAIR = ("balanced_accuracy", "macro_f1")  # every class counts the same, however many clips it has
 STATISTICS = ("mean", "standard_deviation", "low", "high")
 
 
 def summarise(results: Sequence[dict[str, Any]], unfinished: Sequence[int] = ()) -> dict[str, Any]:
     """The finished folds, and over them the mean, deviation and 95 % interval of both kinds of weights; and
-    the folds that are still to be done.
+    the folds that are still to be done. The same of what counts every class the same, where all folds have it
+    (earlier versions did not keep it).
     """
     over = {
         kind: dataclasses.asdict(over_folds([r[kind]["test_accuracy"] for r in results])) for kind in KINDS
     }
-    return {"folds": list(results), "unfinished": list(unfinished), **over}
+    fair = {
+        name: {
+            kind: dataclasses.asdict(over_folds([r[kind][f"test_{name}"] for r in results])) for kind in KINDS
+        }
+        for name in FAIR
+        if all(f"test_{name}" in r[kind] for r in results for kind in KINDS)
+    }
+    return {"folds": list(results), "unfinished": list(unfinished), **over, **fair}
 
 
 def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -29,11 +38,17 @@ def summary_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
     rows = [
         {"fold": r["test"], **{kind: r[kind]["test_accuracy"] for kind in KINDS}}
         | {"best_epoch": r["best"]["epoch"]}
+        | {f"{kind}_{name}": r[kind][f"test_{name}"] for name in _fair(summary) for kind in KINDS}
         for r in summary["folds"]
     ]
     for name in STATISTICS:
-        rows.append({"fold": name, **{kind: summary[kind][name] for kind in KINDS}, "best_epoch": ""})
+        fair = {f"{kind}_{what}": summary[what][kind][name] for what in _fair(summary) for kind in KINDS}
+        rows.append({"fold": name, **{kind: summary[kind][name] for kind in KINDS}, "best_epoch": "", **fair})
     return rows
+
+
+def _fair(summary: dict[str, Any]) -> list[str]:
+    return [name for name in FAIR if name in summary]
 
 
 def summary_table(summary: dict[str, Any], title: str) -> Table:
@@ -53,4 +68,7 @@ def summary_table(summary: dict[str, Any], title: str) -> Table:
         intervals = (f"{summary[kind]['low']:.1%} to {summary[kind]['high']:.1%}" for kind in KINDS)
         table.add_row("standard deviation", "", *deviations)
         table.add_row("95 % interval", "", *intervals)
+    for name in _fair(summary):
+        means = (f"{summary[name][kind]['mean']:.2%}" for kind in KINDS)
+        table.add_row(f"mean {name.replace('_', ' ').replace('f1', 'F1')}", "", *means)
     return table

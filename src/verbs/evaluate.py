@@ -50,6 +50,7 @@ def _run(options: Namespace) -> int:
     console.print(report_table(result))
     print(confusion_text(result))
     print(f"\nFold {result.fold}: {result.accuracy:.2%} of {result.clips} clips, loss {result.loss:.4f}")
+    print(f"Balanced accuracy {result.balanced_accuracy:.2%}, macro F1 {result.macro_f1:.2%}")
     if result.seen:
         print(result.seen)
     if result.reported is not None:
