@@ -32,6 +32,7 @@ LOCKED = {
         "number_of_folds": 5,
         "split_seed": 0,
         "fit_length": False,
+        "long_clips": "cut",
         "shots": None,
         "shots_order": "random",
         "folds": [5, 1, 2, 3, 4],

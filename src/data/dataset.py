@@ -23,6 +23,7 @@ from ..text import shown
 from .cache import open_entry
 from .cache_builder import MOST_NAMED, OnClip, Spectrograms
 from .listing import Clip, Listing, Problem, contradictions
+from .stretches import Stretches
 from .survey import Survey, survey
 
 OnError = Literal["stop", "skip"]
@@ -58,6 +59,10 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         silent: Names of clips without sound, known once the spectrograms are there.
         checksum: Of the clips' files, in order; known once the spectrograms are there.
         skipped: What was left out and why; complete once the spectrograms are there.
+        long_clips: Whether clips longer than the spectrograms are "cut", or kept whole for "crop"; to be set
+            before the spectrograms are loaded.
+        stretches: Where the clips' frames lie, if one is kept that is longer than the spectrograms; known
+            once the spectrograms are there.
         notes: What else the user should know of the data: one line each.
 
     Raises:
@@ -83,6 +88,8 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         self.folds = sorted({clip.fold for clip in self.clips})
         self.tested = sorted(listing.tested) or self.folds
         self.silent: list[str] = []
+        self.long_clips: Literal["cut", "crop"] = "cut"
+        self.stretches: Stretches | None = None
         self.checksum = ""
         self._spectrograms: Spectrograms | None = None
         self._survey: Survey | None = None
@@ -92,14 +99,20 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Spectrogram float32 [max_length, num_mel_bins] and label of one clip."""
+        """Spectrogram float32 [max_length, num_mel_bins] of one clip, or of its beginning, and its label."""
         spectrograms = self.load_spectrograms()
-        return torch.from_numpy(np.array(spectrograms[index])), self.clips[index].label
+        if self.stretches:
+            first = int(self.stretches.first[index])
+            beginning = spectrograms[first : first + self.stretches.length]
+        else:
+            beginning = spectrograms[index]
+        return torch.from_numpy(np.array(beginning)), self.clips[index].label
 
     def load_spectrograms(
         self, on_clip: OnClip | None = None, on_wait: Callable[[], None] | None = None
     ) -> Spectrograms:
-        """All spectrograms, float32 [clips, max_length, num_mel_bins], computed now if the cache lacks them.
+        """All spectrograms, float32 [clips, max_length, num_mel_bins] or, if there are `stretches`, [frames,
+        num_mel_bins], computed now if the cache lacks them.
 
         Called by itself at the first access; call it before to show progress through `on_clip`, and through
         `on_wait` that another process is computing them.
@@ -108,7 +121,14 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             paths = [clip.path for clip in self.clips]
             names = [clip.name for clip in self.clips]
             entry = open_entry(
-                paths, self.spectrogram, self.cache, on_clip, self.on_error == "skip", on_wait, names
+                paths,
+                self.spectrogram,
+                self.cache,
+                on_clip,
+                keep_problems=self.on_error == "skip",
+                on_wait=on_wait,
+                names=names,
+                whole=self.long_clips == "crop",
             )
             if entry.problems:
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
@@ -116,6 +136,8 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
                 self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
                 self.clips, self._survey = clips, None
             self._spectrograms, self.silent = entry.spectrograms, entry.silent
+            if entry.spectrograms.ndim == 2:
+                self.stretches = Stretches.of(entry.frames, self.spectrogram.max_length)
             self.notes += entry.notes
             self.checksum = entry.checksum
         return self._spectrograms
@@ -168,7 +190,7 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             )
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Spectrograms float32 [clips, max_length, num_mel_bins], mapped from disk, and labels [clips]."""
+        """Spectrograms as `load_spectrograms` gives them, mapped from disk, and labels [clips]."""
         spectrograms = self.load_spectrograms()  # first, for clips may go with it
         return torch.from_numpy(spectrograms), torch.tensor([clip.label for clip in self.clips])
 

@@ -72,6 +72,7 @@ def open_dataset(config: RunConfig) -> tuple[AudioDataset, RunConfig]:
         else:
             listing = with_folds(READERS[found](root), data.number_of_folds, data.split_seed)
         dataset = AudioDataset(root, listing, config.spectrogram, data.cache, data.on_error)
+    dataset.long_clips = data.long_clips
     if data.fit_length:
         frames = frames_needed(dataset.survey(), config.spectrogram.sampling_rate)
         fitted = replace(config.spectrogram, max_length=min(frames, config.spectrogram.max_length))

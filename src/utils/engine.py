@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 import torch
@@ -160,6 +162,24 @@ def compute_in_parts(
     return micro_batches.fit(attempt, len(x))
 
 
+def average_windows(logits: Tensor, windows: Sequence[int]) -> Tensor:
+    """One row of logits for each clip, of which the softmax is the mean of its windows' probabilities.
+
+    Probabilities are averaged, as `petl-ast predict` does, and not logits: a window where the sound is heard
+    clearly counts no more than one, and one that is sure of something else cannot veto it.
+
+    Args:
+        logits: [windows of all clips, classes], the windows of a clip one behind the other.
+        windows: How many each clip has.
+
+    Returns:
+        [clips, classes]; of a clip with a single window, that one's logits to the bit.
+    """
+    parts = torch.split(logits, list(windows))
+    means = (part.log_softmax(1).logsumexp(0) - math.log(len(part)) for part in parts)
+    return torch.stack([part[0] if len(part) == 1 else mean for part, mean in zip(parts, means, strict=True)])
+
+
 @torch.inference_mode()
 def eval_one_epoch(
     model: nn.Module,
@@ -167,6 +187,7 @@ def eval_one_epoch(
     accelerator: Accelerator,
     on_batch: OnBatch | None = None,
     micro_batches: MicroBatches | None = None,
+    clip_of: Tensor | None = None,
 ) -> EvalResult:
     """Evaluate on every batch once, changing nothing but the model's mode.
 
@@ -176,6 +197,8 @@ def eval_one_epoch(
         accelerator: Gives device and precision.
         on_batch: Called after each batch, for progress bars.
         micro_batches: How many clips go through the model at once; if not given, whole batches.
+        clip_of: Which clip each row of the batches is a window of, if some clips have several, one behind the
+            other; int64 [rows].
 
     Raises:
         UserError: if memory does not hold a single clip.
@@ -190,5 +213,9 @@ def eval_one_epoch(
         if on_batch:
             on_batch()
     logits, labels = torch.cat(all_logits).cpu(), torch.cat(all_labels).cpu()
+    if clip_of is not None:
+        windows = [len(list(rows)) for _, rows in groupby(clip_of.tolist())]
+        logits = average_windows(logits, windows)
+        labels = labels[torch.tensor(windows).cumsum(0) - 1]
     accuracy = (logits.argmax(1) == labels).double().mean()
     return EvalResult(float(F.cross_entropy(logits, labels)), float(accuracy), logits, labels)

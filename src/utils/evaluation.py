@@ -13,7 +13,6 @@ from rich.text import Text
 from sklearn.metrics import classification_report
 
 from ..config import DataConfig, RunConfig, parse_dataclass
-from ..data.batches import Batches
 from ..data.dataset import AudioDataset
 from ..data.formats import holds_data, open_dataset
 from ..errors import UserError
@@ -25,6 +24,8 @@ from .cross_validation import load_with_progress
 from .engine import eval_one_epoch
 from .environment import make_accelerator
 from .metrics import balanced_accuracy, confusion, macro_f1
+from .micro_batches import MicroBatches
+from .workplace import workplace
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def evaluate(
     accelerator = make_accelerator(device, training.get("precision", "fp32"))
     load_with_progress(dataset, screen.messages())
 
-    batches = Batches(*dataset.tensors(), dataset.indices([fold]), batch_size, accelerator.device)
-    result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
+    clips = workplace(*dataset.tensors(), dataset.stretches, accelerator, MicroBatches())
+    batches = clips.evaluation_batches(dataset.indices([fold]), batch_size)
+    result = eval_one_epoch(model.to(accelerator.device), batches, accelerator, clip_of=batches.indices)
     if not result.logits.isfinite().all():
         raise UserError(f"{folder} computes values that are not finite: its weights are of no use.")
     truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
@@ -137,7 +139,7 @@ def evaluate(
 
 def _data_config(folder: Path, trained_on: dict[str, Any], root: str, cache: str) -> DataConfig:
     """How the data set was opened at training. Adapters that do not tell the format are of ESC-50's."""
-    names = ("subset", "number_of_folds", "split_seed", "on_error")
+    names = ("subset", "number_of_folds", "split_seed", "on_error", "long_clips")
     kept = {name: trained_on[name] for name in names if name in trained_on}
     kept |= {"format": trained_on.get("format", "esc50"), "root": root, "cache": cache}
     return parse_dataclass(DataConfig, kept, f"{folder}: data")

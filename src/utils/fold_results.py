@@ -74,6 +74,7 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
             "number_of_folds": config.data.number_of_folds,
             "split_seed": config.data.split_seed,
             "on_error": config.data.on_error,
+            "long_clips": config.data.long_clips,
             **dataclasses.asdict(fold.split),
             "train_clips": fold.dataset.names_checksum(fold.split.train),
         },

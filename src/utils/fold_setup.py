@@ -17,6 +17,7 @@ from ..config import RunConfig
 from ..data.batches import Batches
 from ..data.dataset import AudioDataset, FoldSplit
 from ..data.shots import training_indices
+from ..data.stretches import Stretches
 from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .checkpoint import TrainingState
 from .engine import EvalResult, OnBatch, eval_one_epoch
@@ -42,6 +43,7 @@ class Fold:
         indices: Of the clips of each part: "train", "validation", "test".
         batches: Of each part.
         loss: What training minimises.
+        stretches: Where the clips lie, if some are longer than what the model hears at once.
         state: Of the training, taken over from a checkpoint if there is one.
     """
 
@@ -54,6 +56,7 @@ class Fold:
     indices: dict[str, list[int]]
     batches: dict[str, Batches]
     loss: Loss
+    stretches: Stretches | None
     state: TrainingState
 
     @property
@@ -67,14 +70,18 @@ class Fold:
         return self.folder / CHECKPOINT
 
     def shuffled(self) -> Batches:
-        """The training batches in the order of the epoch in progress."""
+        """The training batches of the epoch in progress: its order, its stretches of long clips."""
         seed, address = self.config.train.seed, (self.split.test, self.state.epoch)
-        return self.batches["train"].shuffled(generator("cpu", seed, "order", *address))
+        batches = self.batches["train"]
+        if self.stretches:
+            batches = batches.at(self.stretches.draw(generator("cpu", seed, "stretches", *address)))
+        return batches.shuffled(generator("cpu", seed, "order", *address))
 
     def evaluate(self, part: str, on_batch: OnBatch) -> EvalResult:
         """Loss and logits of a part's clips with the model as it is."""
+        batches, accelerator = self.batches[part], self.state.accelerator
         return eval_one_epoch(
-            self.network, self.batches[part], self.state.accelerator, on_batch, self.micro_batches
+            self.network, batches, accelerator, on_batch, self.micro_batches, batches.indices
         )
 
 
@@ -100,8 +107,8 @@ def prepare(config: RunConfig, dataset: AudioDataset, split: FoldSplit, workplac
         "test": dataset.indices([split.test]),
     }
     batches = {
-        part: Batches(workplace.clips, workplace.labels, chosen, train.batch_size, device)
-        for part, chosen in indices.items()
+        "train": Batches(workplace.clips, workplace.labels, indices["train"], train.batch_size, device),
+        **{p: workplace.evaluation_batches(indices[p], train.batch_size) for p in ("validation", "test")},
     }
     loss: Loss = F.cross_entropy
     if train.class_weights == "balanced":
@@ -118,7 +125,19 @@ def prepare(config: RunConfig, dataset: AudioDataset, split: FoldSplit, workplac
     scheduler = CosineAnnealingLR(optimizer, T_max=train.epochs * len(batches["train"]))
     state = TrainingState(model, accelerator.prepare(optimizer), scheduler, accelerator)
     micro_batches = replace(workplace.micro_batches, size=train.micro_batch_size)
-    fold = Fold(config, dataset, split, micro_batches, model, network, indices, batches, loss, state)
+    fold = Fold(
+        config=config,
+        dataset=dataset,
+        split=split,
+        micro_batches=micro_batches,
+        model=model,
+        network=network,
+        indices=indices,
+        batches=batches,
+        loss=loss,
+        stretches=workplace.stretches,
+        state=state,
+    )
     if fold.checkpoint.is_file():
         state.load(fold.checkpoint)
         micro_batches.size = state.micro_batch_size

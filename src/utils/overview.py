@@ -68,7 +68,8 @@ def _length(config: RunConfig, seconds: list[float]) -> str:
     heard = frames * HOP_SECONDS
     cut = sum(length > heard + TAIL for length in seconds)
     lengths = f"{min(seconds):.1f} to {max(seconds):.1f} s, half of them up to {median(seconds):.1f} s"
-    left = f", which cut {cut} clips" if cut else ""
+    what = "which cut" if config.data.long_clips == "cut" else "a stretch at a time of"
+    left = f", {what} {cut} clips" if cut else ""
     return f"{lengths}; spectrograms of {frames} frames ({heard:.1f} s){left}"
 
 

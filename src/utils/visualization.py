@@ -132,7 +132,7 @@ def class_accuracy_figure(matrix: Matrix, names: list[str], mean: float) -> Figu
 def spectrogram_sheet(dataset: AudioDataset) -> Figure:
     """The first clips of the first classes as normalised log-mel spectrograms."""
     names = dataset.class_names[:CLASSES_PER_SHEET]
-    spectrograms = dataset.load_spectrograms()
+    dataset.load_spectrograms()
     figure = Figure(figsize=(3.2 * CLIPS_PER_SHEET_CLASS + 1.5, 1.35 * len(names) + 0.8))
     axes = figure.subplots(len(names), CLIPS_PER_SHEET_CLASS, squeeze=False, sharex=True, sharey=True)
     seconds = dataset.spectrogram.max_length * HOP_SECONDS
@@ -142,7 +142,7 @@ def spectrogram_sheet(dataset: AudioDataset) -> Figure:
         clips = [i for i, clip in enumerate(dataset.clips) if clip.label == label]
         for axis, index in zip(axes[label], clips, strict=False):
             image = axis.imshow(
-                spectrograms[index].T,
+                dataset[index][0].T,
                 origin="lower",
                 aspect="auto",
                 cmap=COLOURMAP,
