@@ -38,7 +38,7 @@ class FoldSplit:
     test: int
 
 
-class AudioDataset(Dataset[tuple[Tensor, int]]):
+class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
     """Clips of a data set as (spectrogram [max_length, num_mel_bins], label) pairs.
 
     Args:
@@ -54,6 +54,7 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         clips: In the listing's order; with "skip", those of unusable clips go when the spectrograms are
             loaded.
         class_names: Category of each label, in the order of the targets.
+        multi_label: Whether clips may have several classes, or none.
         folds: The fold numbers present, sorted.
         tested: Those that may be tested, sorted.
         silent: Names of clips without sound, known once the spectrograms are there.
@@ -83,8 +84,11 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         self.on_error = on_error
         self.skipped: list[Problem] = []
         self.notes = list(listing.notes)
+        self.multi_label = listing.multi_label
         self.clips, names = self._usable(listing)
         self.class_names = [names[label] for label in range(len(names))]
+        if self.multi_label:
+            self.class_names = sorted({label for clip in self.clips for label in clip.labels})
         self.folds = sorted({clip.fold for clip in self.clips})
         self.tested = sorted(listing.tested) or self.folds
         self.silent: list[str] = []
@@ -98,15 +102,18 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         """Number of clips."""
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Spectrogram float32 [max_length, num_mel_bins] of one clip, or of its beginning, and its label."""
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
+        """Spectrogram float32 [max_length, num_mel_bins] of one clip, or of its beginning, and its label; if
+        there may be several, they are float32 [classes] of 0 and 1.
+        """
         spectrograms = self.load_spectrograms()
         if self.stretches:
             first = int(self.stretches.first[index])
             beginning = spectrograms[first : first + self.stretches.length]
         else:
             beginning = spectrograms[index]
-        return torch.from_numpy(np.array(beginning)), self.clips[index].label
+        label = self._multi_hot([index])[0] if self.multi_label else self.clips[index].label
+        return torch.from_numpy(np.array(beginning)), label
 
     def load_spectrograms(
         self, on_clip: OnClip | None = None, on_wait: Callable[[], None] | None = None
@@ -133,7 +140,8 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             if entry.problems:
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
                 clips = [clip for clip in self.clips if clip.name not in entry.problems]
-                self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
+                classes = {} if self.multi_label else dict(enumerate(self.class_names))
+                self._check_left(clips, set(self.folds), classes)
                 self.clips, self._survey = clips, None
             self._spectrograms, self.silent = entry.spectrograms, entry.silent
             if entry.spectrograms.ndim == 2:
@@ -167,7 +175,7 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             raise UserError("\n".join(messages))
         self.skipped = listing.problems
         labels = {target: i for i, target in enumerate(sorted({clip.target for clip in listing.clips}))}
-        self._check_left(listing.clips, listing.folds, listing.targets)
+        self._check_left(listing.clips, listing.folds, {} if self.multi_label else listing.targets)
         clips = [replace(clip, label=labels[clip.target]) for clip in listing.clips]
         return clips, {clip.label: clip.category for clip in clips}
 
@@ -190,9 +198,24 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             )
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Spectrograms as `load_spectrograms` gives them, mapped from disk, and labels [clips]."""
-        spectrograms = self.load_spectrograms()  # first, for clips may go with it
-        return torch.from_numpy(spectrograms), torch.tensor([clip.label for clip in self.clips])
+        """Spectrograms as `load_spectrograms` gives them, mapped from disk, and labels [clips], or float32
+        [clips, classes] of 0 and 1 if a clip may have several.
+        """
+        spectrograms = torch.from_numpy(self.load_spectrograms())  # first, for clips may go with it
+        if self.multi_label:
+            return spectrograms, self._multi_hot(range(len(self.clips)))
+        return spectrograms, torch.tensor([clip.label for clip in self.clips])
+
+    def labels_of(self, index: int) -> tuple[int, ...]:
+        """The numbers of a clip's classes: one, or any number of them with `multi_label`."""
+        clip = self.clips[index]
+        return tuple(map(self.class_names.index, clip.labels)) if self.multi_label else (clip.label,)
+
+    def _multi_hot(self, indices: Sequence[int]) -> Tensor:
+        hot = torch.zeros(len(indices), len(self.class_names))
+        for row, index in zip(hot, indices, strict=True):
+            row[list(self.labels_of(index))] = 1.0
+        return hot
 
     def indices(self, folds: Collection[int]) -> list[int]:
         """Positions of the clips in these folds, in the listing's order."""
@@ -225,6 +248,14 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             )
         validation = self.folds[self.folds.index(test_fold) - 1]
         train = tuple(fold for fold in self.folds if fold not in (validation, test_fold))
+        if self.multi_label:
+            for part, folds in {"training": train, "validation": (validation,), "test": (test_fold,)}.items():
+                if not any(self.clips[i].labels for i in self.indices(folds)):
+                    raise UserError(
+                        f"Testing on fold {test_fold}, no clip for {part} has a label (folds {list(folds)} "
+                        f"of {self.source}): nothing could be learnt or measured."
+                    )
+            return FoldSplit(train, validation, test_fold)
         trained = {self.clips[i].label for i in self.indices(train)}
         if missing := [name for label, name in enumerate(self.class_names) if label not in trained]:
             raise UserError(

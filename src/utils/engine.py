@@ -16,16 +16,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .epoch_sums import RECENT_STEPS, EpochSums, TrainResult, sum_type
-from .loss import Loss
+from .loss import Loss, plain_loss, right_answers
 from .micro_batches import MicroBatches
 
-Batches = Iterable[tuple[Tensor, Tensor]]  # spectrograms [B, T, mel bins] and labels [B]
+Batches = Iterable[tuple[Tensor, Tensor]]  # spectrograms [B, T, mel bins] and labels, as `loss` has them
 OnBatch = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """Mean loss and accuracy over clips; logits [clips, classes] and labels [clips] on the CPU, in order."""
+    """Mean loss and accuracy over clips; logits [clips, classes] and labels on the CPU, in order."""
 
     loss: float
     accuracy: float
@@ -44,7 +44,7 @@ def train_one_epoch(
     micro_batches: MicroBatches | None = None,
     sums: EpochSums | None = None,
     on_nonfinite: Literal["stop", "skip"] = "stop",
-    loss: Loss = F.cross_entropy,
+    loss: Loss = plain_loss,
 ) -> TrainResult:
     """Train on every batch once; the schedule steps after every optimiser step.
 
@@ -140,7 +140,7 @@ class _Gradients:
                 logits = self._model(x)
             loss = self._loss(logits.float(), y)
             self._accelerator.backward(loss if len(y) == clips else loss * (len(y) / clips))
-            found += torch.stack((loss.detach() * len(y), (logits.argmax(1) == y).sum()))
+            found += torch.stack((loss.detach() * len(y), right_answers(logits, y).sum()))
         return found
 
     def keep_buffers_if(self, finite: Tensor) -> None:
@@ -162,8 +162,8 @@ def compute_in_parts(
     return micro_batches.fit(attempt, len(x))
 
 
-def average_windows(logits: Tensor, windows: Sequence[int]) -> Tensor:
-    """One row of logits for each clip, of which the softmax is the mean of its windows' probabilities.
+def average_windows(logits: Tensor, windows: Sequence[int], several: bool = False) -> Tensor:
+    """One row of logits for each clip, whose probabilities are the mean of its windows' probabilities.
 
     Probabilities are averaged, as `petl-ast predict` does, and not logits: a window where the sound is heard
     clearly counts no more than one, and one that is sure of something else cannot veto it.
@@ -171,12 +171,20 @@ def average_windows(logits: Tensor, windows: Sequence[int]) -> Tensor:
     Args:
         logits: [windows of all clips, classes], the windows of a clip one behind the other.
         windows: How many each clip has.
+        several: Whether probabilities are sigmoids, of several classes a clip, and not a softmax.
 
     Returns:
         [clips, classes]; of a clip with a single window, that one's logits to the bit.
     """
     parts = torch.split(logits, list(windows))
-    means = (part.log_softmax(1).logsumexp(0) - math.log(len(part)) for part in parts)
+
+    def mean(values: Tensor) -> Tensor:
+        return values.logsumexp(0) - math.log(len(values))
+
+    if several:
+        means = [mean(F.logsigmoid(part)) - mean(F.logsigmoid(-part)) for part in parts]
+    else:
+        means = [mean(part.log_softmax(1)) for part in parts]
     return torch.stack([part[0] if len(part) == 1 else mean for part, mean in zip(parts, means, strict=True)])
 
 
@@ -215,7 +223,7 @@ def eval_one_epoch(
     logits, labels = torch.cat(all_logits).cpu(), torch.cat(all_labels).cpu()
     if clip_of is not None:
         windows = [len(list(rows)) for _, rows in groupby(clip_of.tolist())]
-        logits = average_windows(logits, windows)
+        logits = average_windows(logits, windows, labels.ndim == 2)
         labels = labels[torch.tensor(windows).cumsum(0) - 1]
-    accuracy = (logits.argmax(1) == labels).double().mean()
-    return EvalResult(float(F.cross_entropy(logits, labels)), float(accuracy), logits, labels)
+    accuracy = right_answers(logits, labels).double().mean()
+    return EvalResult(float(plain_loss(logits, labels)), float(accuracy), logits, labels)

@@ -1,7 +1,8 @@
 """One fold: train on its training folds, validate every epoch, score its test fold once, at the end.
 
 "Last" is the paper's way: its code means to test the best epoch, but tests the last one's weights. "Best" is
-the epoch with the highest validation accuracy (at equals the lowest validation loss).
+the epoch with the highest validation accuracy, or mean average precision where clips have several labels (at
+equals the lowest validation loss).
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from .epoch_sums import NonFiniteError
 from .fold_results import finish
 from .fold_setup import prepare
 from .interrupt import Stopped, StopRequest
+from .multi_label import mean_average_precision
 from .run_folder import METRICS, TIMES
 from .seeding import stream_seed
+from .summary import validation_score
 from .workplace import Workplace
 
 T = TypeVar("T")
@@ -53,7 +56,8 @@ class FoldRun:
         self._fold = prepare(config, dataset, split, workplace)
         train, validation, test = (len(batches) for batches in self._fold.batches.values())
         self._steps = train
-        self.batches = config.train.epochs * (train + validation) + 2 * test
+        chosen = 2 * validation if dataset.multi_label else 0  # thresholds, by the last and the best epoch
+        self.batches = config.train.epochs * (train + validation) + chosen + 2 * test
         state = self._fold.state
         self.batches_done = (state.epoch - 1) * (train + validation) + state.sums.steps
 
@@ -157,6 +161,8 @@ class FoldRun:
             "gradient_norm": train.gradient_norm,
             "skipped_steps": train.skipped_steps,
         }
+        if fold.dataset.multi_label:
+            row["validation_map"] = mean_average_precision(validation)
         seconds = max(state.epoch_seconds, 1e-9)
         speed = round(len(fold.indices["train"]) / seconds, 2)
         return row, {"epoch": state.epoch, "seconds": round(seconds, 3), "clips_per_second": speed}
@@ -199,4 +205,4 @@ class FoldRun:
 
 
 def _goodness(row: Row) -> tuple[float, float]:
-    return row["validation_accuracy"], -row["validation_loss"]
+    return validation_score(row), -row["validation_loss"]

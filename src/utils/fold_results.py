@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from sklearn.metrics import f1_score
+
 from ..files import clear_write_errors, write_csv, write_json
 from .checkpoint import Row
-from .engine import EvalResult, OnBatch
+from .engine import OnBatch
 from .environment import versions
 from .fold_setup import Fold
 from .metrics import balanced_accuracy, macro_f1
+from .multi_label import average_precisions, best_thresholds, mean_average_precision, probabilities
+from .multi_label import named as affirmed_names
 from .run_folder import PREDICTIONS, RESULT
 
 
@@ -35,10 +40,10 @@ def finish(fold: Fold, begun: float, on_batch: OnBatch) -> dict[str, Any]:
         UserError: if the operating system refuses a file.
     """
     state = fold.state
-    last_test, last = _test_and_save(fold, "last", state.rows[-1], on_batch)
+    last_named, last = _test_and_save(fold, "last", state.rows[-1], on_batch)
     fold.model.load_trained_state(state.best_state)
-    best_test, best = _test_and_save(fold, "best", state.best, on_batch)
-    _write_predictions(fold, {"last": last_test, "best": best_test})
+    best_named, best = _test_and_save(fold, "best", state.best, on_batch)
+    _write_predictions(fold, {"last": last_named, "best": best_named})
     result = {
         **dataclasses.asdict(fold.split),
         "clips": {part: len(indices) for part, indices in fold.indices.items()},
@@ -54,18 +59,36 @@ def finish(fold: Fold, begun: float, on_batch: OnBatch) -> dict[str, Any]:
     return result
 
 
-def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[EvalResult, dict[str, Any]]:
-    """Score the test fold with the model as it is; keep that model and what is known of it."""
-    test = fold.evaluate("test", on_batch)
+def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[list[str], dict[str, Any]]:
+    """Score the test fold with the model as it is; keep that model and what is known of it.
+
+    Returns:
+        What each clip was taken for, and the figures.
+    """
+    names, kept = fold.dataset.class_names, dict[str, Any]()
     metrics = {name: row[name] for name in ("epoch", "validation_accuracy", "validation_loss")}
+    if fold.dataset.multi_label:
+        kept["thresholds"] = best_thresholds(fold.evaluate("validation", on_batch))
+    test = fold.evaluate("test", on_batch)
     metrics |= {"test_accuracy": test.accuracy, "test_loss": test.loss}
-    truth, predicted = test.labels.tolist(), test.logits.argmax(1).tolist()
-    metrics["test_balanced_accuracy"] = balanced_accuracy(truth, predicted)
-    metrics["test_macro_f1"] = macro_f1(truth, predicted)
+    if fold.dataset.multi_label:
+        affirmed = probabilities(test) >= np.array(kept["thresholds"])
+        taken_for = [affirmed_names(names, clip) for clip in affirmed]
+        metrics["validation_map"] = row["validation_map"]
+        metrics["test_map"] = mean_average_precision(test)
+        metrics["test_average_precision"] = dict(zip(names, average_precisions(test), strict=True))
+        metrics["test_macro_f1"] = float(
+            f1_score(test.labels.numpy(), affirmed, average="macro", zero_division=0.0)
+        )
+    else:
+        truth, predicted = test.labels.tolist(), test.logits.argmax(1).tolist()
+        taken_for = [names[label] for label in predicted]
+        metrics["test_balanced_accuracy"] = balanced_accuracy(truth, predicted)
+        metrics["test_macro_f1"] = macro_f1(truth, predicted)
     config = fold.config
     fold.model.save_adapter(
         fold.folder / kind,
-        labels=fold.dataset.class_names,
+        labels=names,
         spectrogram=dataclasses.asdict(config.spectrogram),
         data={
             "root": config.data.root,
@@ -81,16 +104,16 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
         training={"batch_size": config.train.batch_size, "precision": config.train.precision},
         metrics=metrics,
         versions=versions(),
+        **kept,
     )
-    return test, metrics
+    return taken_for, metrics
 
 
-def _write_predictions(fold: Fold, tests: Mapping[str, EvalResult]) -> None:
-    names, clips = fold.dataset.class_names, fold.dataset.clips
-    predicted = {kind: test.logits.argmax(1).tolist() for kind, test in tests.items()}
+def _write_predictions(fold: Fold, taken_for: Mapping[str, Sequence[str]]) -> None:
+    clips = fold.dataset.clips
     rows = [
         {"clip": clips[index].name, "class": clips[index].category}
-        | {kind: names[labels[position]] for kind, labels in predicted.items()}
+        | {kind: names[position] for kind, names in taken_for.items()}
         for position, index in enumerate(fold.indices["test"])
     ]
     write_csv(fold.folder / PREDICTIONS, rows)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -22,7 +21,7 @@ from ..models.ast_with_adapter import ASTWithAdapter, Probe
 from .checkpoint import TrainingState
 from .engine import EvalResult, OnBatch, eval_one_epoch
 from .environment import make_accelerator
-from .loss import Loss, balanced_weights, weighted_cross_entropy
+from .loss import Loss, balanced_weights, plain_loss, weighted_cross_entropy
 from .micro_batches import MicroBatches
 from .run_folder import CHECKPOINT, fold_folder
 from .seeding import generator
@@ -110,7 +109,7 @@ def prepare(config: RunConfig, dataset: AudioDataset, split: FoldSplit, workplac
         "train": Batches(workplace.clips, workplace.labels, indices["train"], train.batch_size, device),
         **{p: workplace.evaluation_batches(indices[p], train.batch_size) for p in ("validation", "test")},
     }
-    loss: Loss = F.cross_entropy
+    loss: Loss = plain_loss
     if train.class_weights == "balanced":
         labels = [dataset.clips[index].label for index in indices["train"]]
         loss = weighted_cross_entropy(balanced_weights(labels, len(dataset.class_names)).to(device))

@@ -1,4 +1,8 @@
-"""What training minimises: cross-entropy, in which the clips of rare classes may weigh more."""
+"""What training minimises: cross-entropy, in which the clips of rare classes may weigh more; where a clip may
+have several labels, binary cross-entropy of each class.
+
+Labels say which it is: [B] the class of each clip, [B, classes] of 0 and 1 whether each class is its.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,23 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional as F
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # logits [B, classes], labels [B] -> mean over the clips []
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits [B, classes], labels -> mean over the clips []
+
+
+def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, or the mean over classes of each one's binary cross-entropy; mean over the clips []."""
+    if labels.ndim == 1:
+        return F.cross_entropy(logits, labels)
+    return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def right_answers(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of each clip whether the likeliest class is its, or the share of classes rightly told to be its or not,
+    at a probability of 0.5: [B].
+    """
+    if labels.ndim == 1:
+        return logits.argmax(1) == labels
+    return ((logits >= 0) == (labels > 0.5)).double().mean(1)
 
 
 def balanced_weights(labels: Sequence[int], classes: int) -> Tensor:

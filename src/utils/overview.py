@@ -44,7 +44,8 @@ def overview(config: RunConfig, dataset: AudioDataset) -> Table:
 
 
 def _found(config: RunConfig, dataset: AudioDataset) -> list[tuple[str, str]]:
-    headers, counts = dataset.survey(), Counter(clip.category for clip in dataset.clips)
+    headers = dataset.survey()
+    counts = Counter(dataset.class_names[n] for i in range(len(dataset)) for n in dataset.labels_of(i))
     layout = FORMATS.get(config.data.format, config.data.format)
     named = [f"{shown(name)} {counts[name]}" for name in dataset.class_names]
     more = [f"and {len(named) - MOST_CLASSES} more"] if len(named) > MOST_CLASSES else []

@@ -37,8 +37,10 @@ def copy_samples(dataset: AudioDataset, test_fold: int, folder: Path, per_class:
     rows, copies = [], []
     for label, name in enumerate(dataset.class_names):
         clips = [
-            i for i in dataset.indices((*split.train, split.validation)) if dataset.clips[i].label == label
+            i for i in dataset.indices((*split.train, split.validation)) if label in dataset.labels_of(i)
         ]
+        if not clips:  # a class of several that a clip may have
+            continue
         statistics = np.stack(
             [np.concatenate((s.mean(0), s.std(0))) for s in (dataset[i][0].numpy() for i in clips)]
         )
