@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from petl_ast.data.dataset import AudioDataset
 from petl_ast.data.formats import open_dataset
 from petl_ast.errors import UserError
 from petl_ast.utils import cross_validation
+from petl_ast.utils.outcome import outcome
+from petl_ast.utils.report import write_report
 
 Capture = pytest.CaptureFixture[str]
 TONES = {"high": 3000, "low": 300, "middle": 1000}
@@ -183,15 +186,43 @@ def test_predict_names_every_label_over_its_threshold(run: Path, sounds: Path, c
     assert capsys.readouterr().out.count("no label; likeliest") == CLIPS
 
 
+@pytest.mark.parametrize("damage", [[0.5], [0.5, 2.0, 0.1], [0.5, "high", 0.1], 0.5])
+def test_thresholds_that_are_none_are_refused(
+    damage: object, run: Path, sounds: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    adapter = Path(shutil.copytree(run / "fold_2" / "last", tmp_path / "adapter"))
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "thresholds": damage}))
+    for command in (["predict", str(adapter), str(sounds / "2_0.wav")], ["evaluate", str(adapter)]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert f"{adapter}: thresholds is" in said
+        assert "Traceback" not in said
+
+
+def test_the_outcome_and_the_report_speak_of_average_precision(
+    run: Path, sounds: Path, tmp_path: Path
+) -> None:
+    dataset = opened(sounds, tmp_path)
+    mean = json.loads((run / "summary.json").read_text())["last"]["mean"]
+    told = outcome(run, dataset)
+    assert f"Mean average precision on clips that it was not trained on: {mean:.1%}." in told
+    assert all(f"  {name}: " in told for name in dataset.class_names)
+    write_report(run, tmp_path / "report")
+    assert (
+        "Test mean average precision in cross-validation" in (tmp_path / "report" / "results.tex").read_text()
+    )
+    assert (tmp_path / "report" / "average_precision.png").is_file()
+
+
 def test_interrupted_it_goes_on_to_the_same_bits(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cross_validation, "_draw", lambda output, dataset: None)
     files = ("metrics.csv", "predictions.csv", "last/adapter_model.safetensors", "last/adapter_config.json")
-    kept = {}
+    kept, advance = {}, cross_validation._FoldProgress.on_batch
     for batch in (0, 2, 5, 7):  # not at all; in the first and in the second epoch; when thresholds are chosen
         output, seen = tmp_path / str(batch), 0
-        advance = cross_validation._FoldProgress.on_batch
 
         def count(self: cross_validation._FoldProgress, batch: int = batch) -> None:
             nonlocal seen

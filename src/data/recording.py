@@ -22,6 +22,7 @@ from .audio import Waveform, mono_blocks, opened
 from .spectrogram import HOP_SECONDS, log_mel, number_of_frames, samples_heard, samples_per_frame
 
 T = TypeVar("T")
+MOST_WHOLE_FRAMES = 1_000_000  # of one clip: they are in memory until they are on the disk, 512 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ def whole_spectrogram(path: Path, config: SpectrogramConfig) -> tuple[Tensor, bo
         as `log_mel` of the waveform.
 
     Raises:
-        UserError: as `read_waveform`.
+        UserError: as `read_waveform`, or if the recording goes on for hours.
     """
     window, frame = samples_heard(config), samples_per_frame(config.sampling_rate)
     step = config.max_length * frame
@@ -108,6 +109,11 @@ def whole_spectrogram(path: Path, config: SpectrogramConfig) -> tuple[Tensor, bo
         while len(kept) >= window:
             pieces.append(log_mel([kept[:window]], config)[0])
             kept = kept[step:]
+            if len(pieces) * config.max_length > MOST_WHOLE_FRAMES:
+                raise UserError(
+                    f"{path}: is longer than {MOST_WHOLE_FRAMES * HOP_SECONDS / 3600:.1f} hours. Cut it into "
+                    "pieces, or use the beginning of long clips alone with --data.long_clips cut."
+                )
     rest = number_of_frames(len(kept), config.sampling_rate)
     if not pieces:
         return log_mel([kept], config)[0], silent

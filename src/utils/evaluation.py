@@ -26,7 +26,7 @@ from .engine import EvalResult, eval_one_epoch
 from .environment import make_accelerator
 from .metrics import balanced_accuracy, confusion, macro_f1
 from .micro_batches import MicroBatches
-from .multi_label import average_precisions, mean_average_precision, probabilities, read_thresholds
+from .multi_label import average_precisions, mean_average_precision, probabilities
 from .workplace import workplace
 
 
@@ -36,7 +36,7 @@ class Evaluation:
 
     Attributes:
         matrix: How often each class (row) was taken for each (column); None where clips have several labels.
-        balanced_accuracy: Mean over the classes of the share of their clips that was recognised; None likewise.
+        balanced_accuracy: Mean over the classes of the share of their clips recognised; None likewise.
         macro_f1: Mean F1 over the classes.
         mean_average_precision: Where clips have several labels; `accuracy` is then the share of right yes and
             no at a probability of 0.5, `report` and `macro_f1` are at the adapter's thresholds.
@@ -102,7 +102,7 @@ def evaluate(
         )
     batch_size = training.get("batch_size", 32)
     _check(folder, "training.batch_size", batch_size, type(batch_size) is int and 1 <= batch_size <= 8192)
-    thresholds = read_thresholds(model.metadata, len(labels), folder)
+    thresholds = model.thresholds
     figure = "test_accuracy" if thresholds is None else "test_map"
     reported = _section(model, folder, "metrics").get(figure)
     _check(folder, f"metrics.{figure}", reported, reported is None or type(reported) in (int, float))
@@ -236,8 +236,8 @@ def report_table(evaluation: Evaluation) -> Table:
 
 
 def confusion_text(evaluation: Evaluation) -> str:
-    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers; empty where
-    there is none.
+    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers; empty
+    where there is none.
     """
     if evaluation.matrix is None:
         return ""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from ..files import clear_write_errors, write_csv, write_json
 from .checkpoint import Row
@@ -77,9 +76,7 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
         metrics["validation_map"] = row["validation_map"]
         metrics["test_map"] = mean_average_precision(test)
         metrics["test_average_precision"] = dict(zip(names, average_precisions(test), strict=True))
-        metrics["test_macro_f1"] = float(
-            f1_score(test.labels.numpy(), affirmed, average="macro", zero_division=0.0)
-        )
+        metrics["test_macro_f1"] = macro_f1(test.labels.numpy(), affirmed)
     else:
         truth, predicted = test.labels.tolist(), test.logits.argmax(1).tolist()
         taken_for = [names[label] for label in predicted]

@@ -56,8 +56,13 @@ def balanced_accuracy(labels: Sequence[int], predicted: Sequence[int]) -> float:
     return float(recall_score(labels, predicted, labels=present, average="macro", zero_division=0.0))
 
 
-def macro_f1(labels: Sequence[int], predicted: Sequence[int]) -> float:
-    """Mean F1 over the classes that have clips or were named; 0 for one that was never right."""
+def macro_f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Mean F1 over the classes that have clips or were named; 0 for one that was never right.
+
+    Args:
+        labels: [clips] classes, or [clips, classes] of 0 and 1; then all classes count.
+        predicted: The same.
+    """
     return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
 
 

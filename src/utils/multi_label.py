@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ..data.dataset import AudioDataset, FoldSplit
-from ..errors import UserError
 from .engine import EvalResult
+from .events import PLAIN_THRESHOLD
 
 Values = npt.NDArray[np.float64]
-PLAIN_THRESHOLD = 0.5  # of a class that has no example to choose one by
 
 
 def probabilities(result: EvalResult) -> Values:
@@ -79,22 +76,3 @@ def lacking(dataset: AudioDataset, split: FoldSplit) -> list[str]:
                 f"So {meaning[part]}."
             )
     return notes
-
-
-def read_thresholds(metadata: dict[str, Any], classes: int, source: object) -> list[float] | None:
-    """The thresholds that an adapter folder keeps for its classes; None if its clips have one label each.
-
-    Raises:
-        UserError: if they are no probabilities, or not as many as there are classes.
-    """
-    values = metadata.get("thresholds")
-    if values is None:
-        return None
-    if not (isinstance(values, list) and len(values) == classes) or not all(
-        type(value) in (int, float) and 0 <= value <= 1 for value in values
-    ):
-        raise UserError(
-            f"{source}: thresholds is {values!r:.100}; it must be a probability for each of {classes} "
-            "classes. Was adapter_config.json edited?"
-        )
-    return [float(value) for value in values]

@@ -19,8 +19,7 @@ from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
 from .environment import make_accelerator
-from .events import Classes, Event, Probabilities, Timeline
-from .multi_label import PLAIN_THRESHOLD, read_thresholds
+from .events import PLAIN_THRESHOLD, Classes, Event, Probabilities, Timeline
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def predict(
     model = load_adapter(folder, backbone).to(make_accelerator(device).device)
     config, labels = model.spectrogram, model.labels
     samples = hop_samples(config, hop)
-    thresholds = read_thresholds(model.metadata, len(labels), folder)
+    thresholds = model.thresholds
     if thresholds and threshold is not None:
         thresholds = [threshold] * len(labels)
 
@@ -159,6 +158,6 @@ def _classify(model: ASTWithAdapter, windows: Sequence[Window], source: Path) ->
         logits = model(torch.stack([window.spectrogram for window in windows]).to(device))
     if not logits.isfinite().all():
         raise UserError(f"{source} computes values that are not finite: its weights are of no use.")
-    values = logits.float().sigmoid() if "thresholds" in model.metadata else logits.float().softmax(1)
+    values = logits.float().sigmoid() if model.thresholds else logits.float().softmax(1)
     probabilities: Probabilities = values.cpu().numpy()
     return probabilities

@@ -176,7 +176,7 @@ def spectrogram_sheet(dataset: AudioDataset) -> Figure:
         clips = [i for i in range(len(dataset)) if label in dataset.labels_of(i)]
         for axis, index in zip(axes[label], clips, strict=False):
             image = axis.imshow(
-                dataset[index][0].T,
+                dataset[index][0].numpy().T,
                 origin="lower",
                 aspect="auto",
                 cmap=COLOURMAP,

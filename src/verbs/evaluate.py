@@ -54,7 +54,8 @@ def _run(options: Namespace) -> int:
     if result.mean_average_precision is not None:
         score = result.mean_average_precision
         print(
-            f"\nFold {result.fold}: mean average precision {score:.2%}, {result.clips} clips, loss {result.loss:.4f}"
+            f"\nFold {result.fold}: mean average precision {score:.2%}, "
+            f"{result.clips} clips, loss {result.loss:.4f}"
         )
         print(f"With the adapter's thresholds: macro F1 {result.macro_f1:.2%}")
     else:

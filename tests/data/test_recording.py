@@ -204,3 +204,12 @@ def test_a_spectrogram_of_any_length_is_that_of_the_whole_waveform(
 def test_a_silent_recording_is_told(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(9000), 16000)
     assert whole_spectrogram(tmp_path / "silent.wav", SpectrogramConfig(max_length=12))[1]
+
+
+def test_a_clip_of_hours_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "long.wav", np.zeros(160_000), 16000)
+    monkeypatch.setattr("petl_ast.data.recording.MOST_WHOLE_FRAMES", 900)
+    with pytest.raises(UserError, match=r"long.wav: is longer than .* --data.long_clips cut"):
+        whole_spectrogram(tmp_path / "long.wav", SpectrogramConfig(max_length=12))

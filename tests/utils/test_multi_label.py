@@ -8,7 +8,6 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score
 from torch.nn import functional as F
 
-from petl_ast.errors import UserError
 from petl_ast.utils.engine import EvalResult, average_windows
 from petl_ast.utils.events import Timeline
 from petl_ast.utils.loss import plain_loss, right_answers
@@ -17,7 +16,6 @@ from petl_ast.utils.multi_label import (
     best_thresholds,
     mean_average_precision,
     probabilities,
-    read_thresholds,
 )
 
 
@@ -80,11 +78,3 @@ def test_each_class_has_events_of_its_own() -> None:
     ]
     one = Timeline(["dog", "rain"], windows[:1], values[3:], [0.5, 0.6])
     assert one.events(0.5) == [], "a clip may be of none of the classes"
-
-
-@pytest.mark.parametrize("damage", [[0.5], [0.5, 2.0], [0.5, "high"], [0.5, float("nan")], 0.5])
-def test_thresholds_that_are_none_are_refused(damage: object) -> None:
-    assert read_thresholds({}, 2, "here") is None
-    assert read_thresholds({"thresholds": [0, 0.25]}, 2, "here") == [0.0, 0.25]
-    with pytest.raises(UserError, match="here: thresholds is"):
-        read_thresholds({"thresholds": damage}, 2, "here")
