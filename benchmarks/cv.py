@@ -31,12 +31,13 @@ PICTURE = Path("docs/pictures/cross_validation_time.png")
 TIMED = {
     "petl_ast.utils.cross_validation.load_with_progress": "spectrograms",
     "petl_ast.utils.cross_validation.new_model": "building models",
-    "petl_ast.utils.fold.new_model": "building models",
+    "petl_ast.utils.fold_setup.new_model": "building models",
     "petl_ast.utils.fold.train_one_epoch": "training",
-    "petl_ast.utils.fold.eval_one_epoch": "validation",  # or test
+    "petl_ast.utils.fold_setup.eval_one_epoch": "validation",  # or test
     "petl_ast.models.ast_with_adapter.ASTWithAdapter.save_adapter": "writing",
     "petl_ast.utils.fold.write_csv": "writing",
-    "petl_ast.utils.fold.write_json": "writing",
+    "petl_ast.utils.fold_results.write_csv": "writing",
+    "petl_ast.utils.fold_results.write_json": "writing",
     "petl_ast.utils.cross_validation.write_csv": "writing",
     "petl_ast.utils.cross_validation.write_json": "writing",
     "petl_ast.utils.run_start.write_json": "writing",

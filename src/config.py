@@ -68,6 +68,8 @@ class TrainConfig:
         betas: AdamW's two decay rates of the running moments.
         eps: AdamW's denominator term.
         weight_decay: On every trained parameter.
+        class_weights: What a clip weighs in the training loss: "none" for all the same, "balanced" for more
+            where the class has few clips, so that all classes weigh the same together.
         seed: Same seed, same CPU: same numbers, to the bit. On a GPU deterministic kernels are asked for.
         device: "auto" takes a GPU if there is one.
         precision: "fp32"; "tf32" products (GPU); "bf16" or "fp16" autocast.
@@ -88,6 +90,7 @@ class TrainConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-6
     weight_decay: float = 0.1
+    class_weights: Literal["none", "balanced"] = "none"
     seed: int = 10
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"

@@ -34,6 +34,8 @@ class DataConfig:
         number_of_folds: Folds to divide the clips into, where the data set gives none.
         split_seed: Another seed is another division.
         fit_length: Set spectrogram.max_length to what the longest clip needs, but to no more than it is.
+        long_clips: Of clips longer than spectrogram.max_length: "cut" uses the beginning alone; "crop" trains
+            on a stretch drawn anew every epoch, and evaluates windows over the whole clip.
         shots: Clips of each class to train on, of those in the training folds; null for all.
         shots_order: Which ones: "random", drawn from split_seed, or "first" in the data set's order.
         cache: Folder for computed spectrograms, shared by all folds and later runs.
@@ -48,6 +50,7 @@ class DataConfig:
     number_of_folds: int = 5
     split_seed: int = 0
     fit_length: bool = False
+    long_clips: Literal["cut", "crop"] = "cut"
     shots: int | None = None
     shots_order: Literal["random", "first"] = "random"
     cache: str = "data/cache"
@@ -68,7 +71,8 @@ class SpectrogramConfig:
     Attributes:
         sampling_rate: Waveforms are resampled to this many samples per second.
         num_mel_bins: Mel bins; must be the backbone's (128 for AST).
-        max_length: Frames (10 ms each) per clip; shorter clips are padded at the end, longer ones cut.
+        max_length: Frames (10 ms each) per clip; shorter clips are padded at the end; for longer ones see
+            data.long_clips.
         mean: Subtracted from the log-mel values (AudioSet's mean for AST).
         std: The log-mel values are divided by twice this (AudioSet's standard deviation for AST).
     """

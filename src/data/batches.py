@@ -25,11 +25,12 @@ class Batches:
     """Pairs of clips [B, ...] and labels [B], over and over in the same order unless `shuffled`.
 
     Args:
-        clips: All of them, [clips, ...]; may be mapped from disk.
+        clips: All of them, [clips, ...]; may be mapped from disk, and a view.
         labels: [clips].
         indices: Which of them, in which order.
         batch_size: Pairs per batch; the last batch may be smaller.
         device: Where batches are needed.
+        positions: Where in `clips` each of them is found, if not at its index.
 
     Attributes:
         indices: Of the clips, in order.
@@ -42,9 +43,11 @@ class Batches:
         indices: Sequence[int] | Tensor,
         batch_size: int,
         device: torch.device,
+        positions: Sequence[int] | Tensor | None = None,
     ) -> None:
         self._clips, self._labels = clips, labels
         self.indices = torch.as_tensor(indices, dtype=torch.long)
+        self._positions = self.indices if positions is None else torch.as_tensor(positions, dtype=torch.long)
         self._batch_size, self._device = batch_size, device
 
     def __len__(self) -> int:
@@ -54,18 +57,26 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Gather one batch after the other."""
         for start in range(0, len(self.indices), self._batch_size):
-            chosen = self.indices[start : start + self._batch_size]
-            yield self._gather(self._clips, chosen), self._gather(self._labels, chosen)
+            batch = slice(start, start + self._batch_size)
+            clips = self._gather(self._clips, self._positions[batch])
+            yield clips, self._gather(self._labels, self.indices[batch])
 
     def shuffled(self, generator: torch.Generator) -> Batches:
         """The same clips in an order drawn from `generator`, on the CPU."""
-        order = torch.randperm(len(self.indices), generator=generator)
-        return Batches(self._clips, self._labels, self.indices[order], self._batch_size, self._device)
+        return self._chosen(torch.randperm(len(self.indices), generator=generator))
 
     def after(self, batches: int) -> Batches:
         """What is left behind the first so many batches."""
-        left = self.indices[batches * self._batch_size :]
-        return Batches(self._clips, self._labels, left, self._batch_size, self._device)
+        return self._chosen(slice(batches * self._batch_size, None))
+
+    def at(self, positions: Tensor) -> Batches:
+        """The same clips and labels, the clips found at other places: `positions[index]` of each."""
+        places = positions[self.indices]
+        return Batches(self._clips, self._labels, self.indices, self._batch_size, self._device, places)
+
+    def _chosen(self, which: Tensor | slice) -> Batches:
+        indices, positions = self.indices[which], self._positions[which]
+        return Batches(self._clips, self._labels, indices, self._batch_size, self._device, positions)
 
     def _gather(self, source: Tensor, chosen: Tensor) -> Tensor:
         rows = source[chosen.to(source.device, non_blocking=True)]

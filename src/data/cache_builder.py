@@ -27,6 +27,7 @@ MOST_NAMED = 50  # problems that a message lists; skipped.csv holds them all
 Spectrograms = npt.NDArray[np.float32]
 OnClip = Callable[[], None]
 Computed = tuple[Spectrograms, bool, bytes]  # spectrogram, whether it is silent, SHA-256 of the file
+Frames = list[int]
 
 
 def build(
@@ -35,6 +36,7 @@ def build(
     config: SpectrogramConfig,
     on_clip: OnClip | None,
     keep_problems: bool,
+    whole: bool,
 ) -> None:
     """Compute the entry `place`, under a temporary name until it is complete and on disk.
 
@@ -44,6 +46,7 @@ def build(
         config: What the spectrograms shall be.
         on_clip: Called once for every clip.
         keep_problems: Keep an entry of the other clips if some cannot be used.
+        whole: Keep all frames of long clips: the spectrograms are then [frames of all clips, bins].
 
     Raises:
         UserError: naming the clips that cannot be used, or if there is no room for the entry.
@@ -51,14 +54,16 @@ def build(
     _check_space(place.parent, len(clips) * config.max_length * config.num_mel_bins * 4)
     temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
     temporary.mkdir()
+    shape = entry_shape(len(clips), config, whole)
     silent: list[str] = []
     digest = hashlib.sha256()
     problems: dict[str, str] = {}
+    frames: Frames = []
     try:
         with (temporary / SPECTROGRAMS).open("wb") as file:
             # Written, not mapped: on a full disk that is an error to report, not a signal that kills.
-            size = _write_header(file, len(clips), config)
-            computed = compute(list(clips.values()), config)
+            size = _write_header(file, (len(clips), *shape[1:]))
+            computed = compute(list(clips.values()), config, whole)
             for name, result in zip(map(shown, clips), computed, strict=True):
                 if isinstance(result, UserError):
                     problems[name] = shown(result)
@@ -66,11 +71,12 @@ def build(
                     spectrogram, is_silent, checksum = result
                     digest.update(checksum)
                     file.write(spectrogram.tobytes())
+                    frames.append(len(spectrogram))
                     silent += [name] * is_silent
                 if on_clip:
                     on_clip()
             file.seek(0)
-            if _write_header(file, len(clips) - len(problems), config) != size:
+            if _write_header(file, (sum(frames) if whole else len(frames), *shape[1:])) != size:
                 raise RuntimeError("numpy's header changed its length")
             file.flush()
             os.fsync(file.fileno())
@@ -83,6 +89,7 @@ def build(
                 "silent": silent,
                 "checksum": digest.hexdigest(),
                 "problems": problems,
+                **({"frames": frames} if whole else {}),
                 "spectrogram": dataclasses.asdict(config),
             },
         )
@@ -97,12 +104,16 @@ def build(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_header(file: IO[bytes], clips: int, config: SpectrogramConfig) -> int:
-    """Write numpy's header, which leaves room for another number of clips, and tell how long it is."""
-    shape = (clips, config.max_length, config.num_mel_bins)
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
+    """Write numpy's header, which leaves room for another first number, and tell how long it is."""
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
     return int(file.tell())
+
+
+def entry_shape(first: int, config: SpectrogramConfig, whole: bool) -> tuple[int, ...]:
+    """Of an entry's spectrograms: so many clips, or so many frames where clips are kept as a whole."""
+    return (first, config.num_mel_bins) if whole else (first, config.max_length, config.num_mel_bins)
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -122,8 +133,10 @@ def unusable(reasons: Sequence[str], clips: int) -> UserError:
     )
 
 
-def compute(paths: Sequence[Path], config: SpectrogramConfig) -> Iterator[Computed | UserError]:
-    """One result per path, in order, or what is wrong with it.
+def compute(
+    paths: Sequence[Path], config: SpectrogramConfig, whole: bool = False
+) -> Iterator[Computed | UserError]:
+    """One result per path, in order, or what is wrong with it; of long clips the beginning or the `whole`.
 
     Threads suffice, for decoding, resampling and torch all release the interpreter; one torch thread each,
     for the arrays are too small to share (measured: 13 ms a clip with one worker, 6 with two on two cores).
@@ -133,12 +146,16 @@ def compute(paths: Sequence[Path], config: SpectrogramConfig) -> Iterator[Comput
     import torch
 
     from .audio import read_waveform
+    from .recording import whole_spectrogram
     from .spectrogram import log_mel, samples_heard
 
     wanted = samples_heard(config)
 
     def one(path: Path) -> Computed | UserError:
         try:
+            if whole:
+                frames, silent = whole_spectrogram(path, config)
+                return frames.numpy(), silent, checksum(path)
             waveform = read_waveform(path, config.sampling_rate, wanted)
         except UserError as error:
             return error

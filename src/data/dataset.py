@@ -23,6 +23,7 @@ from ..text import shown
 from .cache import open_entry
 from .cache_builder import MOST_NAMED, OnClip, Spectrograms
 from .listing import Clip, Listing, Problem, contradictions
+from .stretches import Stretches
 from .survey import Survey, survey
 
 OnError = Literal["stop", "skip"]
@@ -37,7 +38,7 @@ class FoldSplit:
     test: int
 
 
-class AudioDataset(Dataset[tuple[Tensor, int]]):
+class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
     """Clips of a data set as (spectrogram [max_length, num_mel_bins], label) pairs.
 
     Args:
@@ -53,11 +54,16 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         clips: In the listing's order; with "skip", those of unusable clips go when the spectrograms are
             loaded.
         class_names: Category of each label, in the order of the targets.
+        multi_label: Whether clips may have several classes, or none.
         folds: The fold numbers present, sorted.
         tested: Those that may be tested, sorted.
         silent: Names of clips without sound, known once the spectrograms are there.
         checksum: Of the clips' files, in order; known once the spectrograms are there.
         skipped: What was left out and why; complete once the spectrograms are there.
+        long_clips: Whether clips longer than the spectrograms are "cut", or kept whole for "crop"; to be set
+            before the spectrograms are loaded.
+        stretches: Where the clips' frames lie, if one is kept that is longer than the spectrograms; known
+            once the spectrograms are there.
         notes: What else the user should know of the data: one line each.
 
     Raises:
@@ -78,11 +84,16 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         self.on_error = on_error
         self.skipped: list[Problem] = []
         self.notes = list(listing.notes)
+        self.multi_label = listing.multi_label
         self.clips, names = self._usable(listing)
         self.class_names = [names[label] for label in range(len(names))]
+        if self.multi_label:
+            self.class_names = sorted({label for clip in self.clips for label in clip.labels})
         self.folds = sorted({clip.fold for clip in self.clips})
         self.tested = sorted(listing.tested) or self.folds
         self.silent: list[str] = []
+        self.long_clips: Literal["cut", "crop"] = "cut"
+        self.stretches: Stretches | None = None
         self.checksum = ""
         self._spectrograms: Spectrograms | None = None
         self._survey: Survey | None = None
@@ -91,15 +102,24 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
         """Number of clips."""
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Spectrogram float32 [max_length, num_mel_bins] and label of one clip."""
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
+        """Spectrogram float32 [max_length, num_mel_bins] of one clip, or of its beginning, and its label; if
+        there may be several, they are float32 [classes] of 0 and 1.
+        """
         spectrograms = self.load_spectrograms()
-        return torch.from_numpy(np.array(spectrograms[index])), self.clips[index].label
+        if self.stretches:
+            first = int(self.stretches.first[index])
+            beginning = spectrograms[first : first + self.stretches.length]
+        else:
+            beginning = spectrograms[index]
+        label = self._multi_hot([index])[0] if self.multi_label else self.clips[index].label
+        return torch.from_numpy(np.array(beginning)), label
 
     def load_spectrograms(
         self, on_clip: OnClip | None = None, on_wait: Callable[[], None] | None = None
     ) -> Spectrograms:
-        """All spectrograms, float32 [clips, max_length, num_mel_bins], computed now if the cache lacks them.
+        """All spectrograms, float32 [clips, max_length, num_mel_bins] or, if there are `stretches`, [frames,
+        num_mel_bins], computed now if the cache lacks them.
 
         Called by itself at the first access; call it before to show progress through `on_clip`, and through
         `on_wait` that another process is computing them.
@@ -108,14 +128,24 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             paths = [clip.path for clip in self.clips]
             names = [clip.name for clip in self.clips]
             entry = open_entry(
-                paths, self.spectrogram, self.cache, on_clip, self.on_error == "skip", on_wait, names
+                paths,
+                self.spectrogram,
+                self.cache,
+                on_clip,
+                keep_problems=self.on_error == "skip",
+                on_wait=on_wait,
+                names=names,
+                whole=self.long_clips == "crop",
             )
             if entry.problems:
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
                 clips = [clip for clip in self.clips if clip.name not in entry.problems]
-                self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
+                classes = {} if self.multi_label else dict(enumerate(self.class_names))
+                self._check_left(clips, set(self.folds), classes)
                 self.clips, self._survey = clips, None
             self._spectrograms, self.silent = entry.spectrograms, entry.silent
+            if entry.spectrograms.ndim == 2:
+                self.stretches = Stretches.of(entry.frames, self.spectrogram.max_length)
             self.notes += entry.notes
             self.checksum = entry.checksum
         return self._spectrograms
@@ -145,7 +175,7 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             raise UserError("\n".join(messages))
         self.skipped = listing.problems
         labels = {target: i for i, target in enumerate(sorted({clip.target for clip in listing.clips}))}
-        self._check_left(listing.clips, listing.folds, listing.targets)
+        self._check_left(listing.clips, listing.folds, {} if self.multi_label else listing.targets)
         clips = [replace(clip, label=labels[clip.target]) for clip in listing.clips]
         return clips, {clip.label: clip.category for clip in clips}
 
@@ -168,9 +198,24 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             )
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Spectrograms float32 [clips, max_length, num_mel_bins], mapped from disk, and labels [clips]."""
-        spectrograms = self.load_spectrograms()  # first, for clips may go with it
-        return torch.from_numpy(spectrograms), torch.tensor([clip.label for clip in self.clips])
+        """Spectrograms as `load_spectrograms` gives them, mapped from disk, and labels [clips], or float32
+        [clips, classes] of 0 and 1 if a clip may have several.
+        """
+        spectrograms = torch.from_numpy(self.load_spectrograms())  # first, for clips may go with it
+        if self.multi_label:
+            return spectrograms, self._multi_hot(range(len(self.clips)))
+        return spectrograms, torch.tensor([clip.label for clip in self.clips])
+
+    def labels_of(self, index: int) -> tuple[int, ...]:
+        """The numbers of a clip's classes: one, or any number of them with `multi_label`."""
+        clip = self.clips[index]
+        return tuple(map(self.class_names.index, clip.labels)) if self.multi_label else (clip.label,)
+
+    def _multi_hot(self, indices: Sequence[int]) -> Tensor:
+        hot = torch.zeros(len(indices), len(self.class_names))
+        for row, index in zip(hot, indices, strict=True):
+            row[list(self.labels_of(index))] = 1.0
+        return hot
 
     def indices(self, folds: Collection[int]) -> list[int]:
         """Positions of the clips in these folds, in the listing's order."""
@@ -203,6 +248,14 @@ class AudioDataset(Dataset[tuple[Tensor, int]]):
             )
         validation = self.folds[self.folds.index(test_fold) - 1]
         train = tuple(fold for fold in self.folds if fold not in (validation, test_fold))
+        if self.multi_label:
+            for part, folds in {"training": train, "validation": (validation,), "test": (test_fold,)}.items():
+                if not any(self.clips[i].labels for i in self.indices(folds)):
+                    raise UserError(
+                        f"Testing on fold {test_fold}, no clip for {part} has a label (folds {list(folds)} "
+                        f"of {self.source}): nothing could be learnt or measured."
+                    )
+            return FoldSplit(train, validation, test_fold)
         trained = {self.clips[i].label for i in self.indices(train)}
         if missing := [name for label, name in enumerate(self.class_names) if label not in trained]:
             raise UserError(

@@ -72,6 +72,13 @@ def open_dataset(config: RunConfig) -> tuple[AudioDataset, RunConfig]:
         else:
             listing = with_folds(READERS[found](root), data.number_of_folds, data.split_seed)
         dataset = AudioDataset(root, listing, config.spectrogram, data.cache, data.on_error)
+    if dataset.multi_label and (data.shots is not None or config.train.class_weights != "none"):
+        option = "data.shots" if data.shots is not None else "train.class_weights"
+        raise UserError(
+            f"{option} is for clips of one class each; {dataset.source} gives clips several labels. "
+            "Leave it out."
+        )
+    dataset.long_clips = data.long_clips
     if data.fit_length:
         frames = frames_needed(dataset.survey(), config.spectrogram.sampling_rate)
         fitted = replace(config.spectrogram, max_length=min(frames, config.spectrogram.max_length))

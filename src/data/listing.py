@@ -23,6 +23,8 @@ class Clip:
         target: The class's number in the data set, which may leave gaps.
         category: The class's name.
         label: The class's number without gaps; -1 until all clips are known.
+        labels: Where clips may have several classes or none, the names of this one's, sorted; `category` is
+            then all of them joined by ";".
         group: Clips of one group are never on two sides of a split; empty for a clip on its own.
     """
 
@@ -33,6 +35,7 @@ class Clip:
     category: str
     label: int = -1
     group: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Listing:
         folds: Numbers of all folds that are named, also by a clip that cannot be used.
         targets: The same of the targets, with a category of each.
         categories: The same of the classes, where they have no numbers yet.
+        multi_label: Whether clips may have several classes, or none.
         tested: The folds that may be tested; all if empty.
         notes: What the user should know of it: one line each.
     """
@@ -66,6 +70,7 @@ class Listing:
     targets: dict[int, str] = field(default_factory=dict)
     categories: set[str] = field(default_factory=set)
     tested: tuple[int, ...] = ()
+    multi_label: bool = False
     notes: list[str] = field(default_factory=list)
 
 

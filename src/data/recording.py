@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..config import SpectrogramConfig
@@ -21,6 +22,7 @@ from .audio import Waveform, mono_blocks, opened
 from .spectrogram import HOP_SECONDS, log_mel, number_of_frames, samples_heard, samples_per_frame
 
 T = TypeVar("T")
+MOST_WHOLE_FRAMES = 1_000_000  # of one clip: they are in memory until they are on the disk, 512 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,44 @@ def hop_samples(config: SpectrogramConfig, seconds: float | None) -> int:
             f"hop is {wanted:g} seconds; it must be {HOP_SECONDS:g} to {whole:g}, the length of a window."
         )
     return max(1, round(wanted * rate))
+
+
+def whole_spectrogram(path: Path, config: SpectrogramConfig) -> tuple[Tensor, bool]:
+    """All frames of a recording, and whether it is silent; the waveform is never in memory as a whole.
+
+    Args:
+        path: The file.
+        config: Sizes and normalisation.
+
+    Returns:
+        float32 [frames, num_mel_bins], padded to `config.max_length` frames if there are fewer: then the same
+        as `log_mel` of the waveform.
+
+    Raises:
+        UserError: as `read_waveform`, or if the recording goes on for hours.
+    """
+    window, frame = samples_heard(config), samples_per_frame(config.sampling_rate)
+    step = config.max_length * frame
+    kept: Waveform = np.zeros(0, np.float32)
+    pieces: list[Tensor] = []
+    silent = True
+    for block in stream_waveform(path, config.sampling_rate):
+        silent = silent and not block.any()
+        kept = np.concatenate((kept, block))
+        while len(kept) >= window:
+            pieces.append(log_mel([kept[:window]], config)[0])
+            kept = kept[step:]
+            if len(pieces) * config.max_length > MOST_WHOLE_FRAMES:
+                raise UserError(
+                    f"{path}: is longer than {MOST_WHOLE_FRAMES * HOP_SECONDS / 3600:.1f} hours. Cut it into "
+                    "pieces, or use the beginning of long clips alone with --data.long_clips cut."
+                )
+    rest = number_of_frames(len(kept), config.sampling_rate)
+    if not pieces:
+        return log_mel([kept], config)[0], silent
+    if len(kept) >= window - step + frame:  # one whole frame at least
+        pieces.append(log_mel([kept], config)[0, :rest])
+    return torch.cat(pieces), silent
 
 
 def stream_waveform(path: Path, sampling_rate: int) -> Iterator[Waveform]:

@@ -51,7 +51,8 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
     """
     problems, notes = list(listing.problems), list(listing.notes)
     clips = {clip.name: clip for clip in listing.clips}
-    names = _class_names(listing.categories | {clip.category for clip in listing.clips})
+    several = listing.multi_label
+    names = _class_names(listing.categories | {c.category for c in listing.clips if not several})
     same = identical({name: clip.path for name, clip in clips.items()})
     torn = [alike for alike in same if len({clips[name].category for name in alike}) > 1]
     same = [alike for alike in same if len({clips[name].category for name in alike}) == 1]
@@ -66,21 +67,26 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
         )
     recordings = _recordings(clips.values(), same)
     if any(clip.fold == NO_FOLD for clip in clips.values()):
-        for small in _small_classes(clips.values(), recordings, problems):
+        # Where a clip may have several classes it stays for the others; a small class is told of later on.
+        for small in [] if several else _small_classes(clips.values(), recordings, problems):
             names.remove(small)
         left = set(names)
-        clips = {name: clip for name, clip in clips.items() if clip.category in left}
+        clips = {name: clip for name, clip in clips.items() if several or clip.category in left}
         folds = _own_folds(clips, recordings, number_of_folds, seed, notes)
     else:
         folds = {name: clip.fold for name, clip in clips.items()}
         if listing.tested:
             folds = _with_validation(listing, clips, recordings, folds, number_of_folds, seed, notes)
         notes += _torn(recordings, folds)
-    if len(names) == 1:
+    if len(names) == 1 and not several:
         raise UserError(
             f"{listing.source} holds a single class, {names[0]}; there must be two to tell apart."
             f"{_besides(problems)}"
         )
+    if several:
+        if not names:
+            raise UserError(f"{listing.source} gives no clip a label.{_besides(problems)}")
+        names = sorted({clip.category for clip in clips.values()})
     targets = {name: number for number, name in enumerate(names)}
     return replace(
         listing,
@@ -92,7 +98,9 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
     )
 
 
-def divide(classes: Mapping[str, str], recordings: Recordings, number: int, seed: int) -> dict[str, int]:
+def divide(
+    classes: Mapping[str, str] | Mapping[str, tuple[str, ...]], recordings: Recordings, number: int, seed: int
+) -> dict[str, int]:
     """Deal recordings out to folds.
 
     The largest comes first, and equal ones in an order drawn from the seed; each goes to the fold that has
@@ -100,7 +108,7 @@ def divide(classes: Mapping[str, str], recordings: Recordings, number: int, seed
     recordings of its own.
 
     Args:
-        classes: The class of each clip.
+        classes: The class of each clip, or its classes; clips without any even out the folds' sizes.
         recordings: What recording each clip is of.
         number: Of folds.
         seed: Another seed, another division.
@@ -111,7 +119,8 @@ def divide(classes: Mapping[str, str], recordings: Recordings, number: int, seed
     clips_of: defaultdict[str, list[str]] = defaultdict(list)
     for name in classes:
         clips_of[recordings[name]].append(name)
-    totals = Counter(classes.values())
+    several = {name: (found,) if isinstance(found, str) else found for name, found in classes.items()}
+    totals = Counter(label for found in several.values() for label in found)
     counts = [Counter[str]() for _ in range(number)]
     sizes = [0] * number
     folds: dict[str, int] = {}
@@ -120,7 +129,7 @@ def divide(classes: Mapping[str, str], recordings: Recordings, number: int, seed
         return hashlib.sha256(f"{seed}\0{recording}".encode()).digest()
 
     for recording in sorted(clips_of, key=lambda name: (-len(clips_of[name]), draw(name))):
-        new = Counter(classes[name] for name in clips_of[recording])
+        new = Counter(label for name in clips_of[recording] for label in several[name])
         weights = {label: new[label] / totals[label] ** 2 for label in sorted(new)}
 
         def load(fold: int, weights: Mapping[str, float] = weights) -> tuple[float, int]:
@@ -128,7 +137,7 @@ def divide(classes: Mapping[str, str], recordings: Recordings, number: int, seed
 
         best = min(range(number), key=load)
         counts[best].update(new)
-        sizes[best] += new.total()
+        sizes[best] += len(clips_of[recording])
         folds |= dict.fromkeys(clips_of[recording], best + 1)
     return folds
 
@@ -192,6 +201,9 @@ def _small_classes(clips: Iterable[Clip], recordings: Recordings, problems: list
 def _own_folds(
     clips: Mapping[str, Clip], recordings: Recordings, wanted: int, seed: int, notes: list[str]
 ) -> dict[str, int]:
+    if any(clip.labels for clip in clips.values()):
+        number = min(wanted, len({recordings[name] for name in clips}))
+        return divide({name: clip.labels for name, clip in clips.items()}, recordings, number, seed)
     classes = {name: clip.category for name, clip in clips.items()}
     numbers = _numbers(classes, recordings)
     fewest = min(numbers, key=lambda label: (numbers[label], label), default="")
@@ -219,7 +231,11 @@ def _with_validation(
         )
     if VALIDATION in there:
         return folds
-    training = {name: clip.category for name, clip in clips.items() if folds[name] == TRAIN}
+    training = {
+        name: clip.labels if listing.multi_label else (clip.category,)
+        for name, clip in clips.items()
+        if folds[name] == TRAIN
+    }
     drawn = {name for name, fold in divide(training, recordings, number, seed).items() if fold == 1}
     notes.append(
         f"{listing.source} gives no clips for validation: {len(drawn)} of the {len(training)} for training, "

@@ -1,4 +1,6 @@
-"""A csv with a path and a label a row, and perhaps a fold, a part (train, validation, test) or a group."""
+"""A csv with a path and a label, or several, a row, and perhaps a fold, a part (train, validation, test) or a
+group.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from .listing import NO_FOLD, Clip, Listing, Rows
 from .splits import FOLD_OF_PART, TEST, part_of
 
 PATHS, LABELS = ("path", "filename", "file"), ("label", "class", "category")  # the first one there counts
+SEVERAL, BETWEEN = "labels", ";"  # the column of several labels a clip, looked at if there is none of one
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -20,7 +23,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def _columns(header: list[str]) -> tuple[str | None, str | None]:
-    path, label = (next((n for n in names if n in header), None) for names in (PATHS, LABELS))
+    path, label = (next((n for n in names if n in header), None) for names in (PATHS, (*LABELS, SEVERAL)))
     return path, label
 
 
@@ -43,7 +46,7 @@ def read_table(root: Path) -> Listing:
     columns |= {name: name for name in ("fold", "split", "group") if name in header}
     if "fold" in columns:
         columns.pop("split", None)  # both would be two answers to one question
-    reader = _Reader(path)
+    reader = _Reader(path, several=labelled == SEVERAL)
     for line, row in read_rows(path, list(columns.values())):
         reader.add(line, {name: row[column] for name, column in columns.items()})
     listing = reader.rows.finish()
@@ -59,7 +62,8 @@ def _only_table(folder: Path) -> Path:
         names = ", ".join(path.name for path in found) or "none"
         raise UserError(
             f"{folder} must hold one csv with a column {' or '.join(PATHS)} and a column "
-            f"{' or '.join(LABELS)}; it holds: {names}. Name the file itself: --data.root {folder}/FILE.csv"
+            f"{' or '.join((*LABELS, SEVERAL))}; it holds: {names}. "
+            f"Name the file itself: --data.root {folder}/FILE.csv"
         )
     return found[0]
 
@@ -67,8 +71,10 @@ def _only_table(folder: Path) -> Path:
 class _Reader:
     """Looks at one row after the other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, several: bool) -> None:
         self.rows = Rows(path, "label, fold, split or group")
+        self.rows.listing.multi_label = several
+        self._several = several
         self._folder = path.parent
         self._check = inside(path.parent)
 
@@ -82,16 +88,24 @@ class _Reader:
             fold = FOLD_OF_PART[str(part_of(values["split"]))]
         if fold != NO_FOLD:
             self.rows.listing.folds.add(fold)
-        self.rows.listing.categories.add(values["label"])
+        labels = self._labels(values["label"]) if self._several else ()
+        self.rows.listing.categories |= set(labels) if self._several else {values["label"]}
         if reason := self._check(values["path"]):
             self.rows.report(name, line, reason)
             return
         group = values.get("group", "")
-        self.rows.add(line, Clip(self._folder / name, name, fold, -1, values["label"], group=group))
+        category = BETWEEN.join(labels) if self._several else values["label"]
+        clip = Clip(self._folder / name, name, fold, -1, category, group=group, labels=labels)
+        self.rows.add(line, clip)
+
+    def _labels(self, cell: str) -> tuple[str, ...]:
+        """The labels of a cell; an empty one says that the clip is of none of the classes."""
+        return tuple(sorted({label.strip() for label in cell.split(BETWEEN)} - {""}))
 
     def _fault(self, values: dict[str, str]) -> str:
         """What is wrong with a row's values, or nothing."""
-        if empty := [name for name, value in values.items() if not value and name != "group"]:
+        may_be_empty = {"group", "label"} if self._several else {"group"}
+        if empty := [name for name, value in values.items() if not value and name not in may_be_empty]:
             return f"no {', '.join(empty)}."
         if fault := number_fault(values, [name for name in ("fold",) if name in values]):
             return fault

@@ -66,6 +66,24 @@ class ASTWithAdapter(nn.Module):
         return list(labels)
 
     @property
+    def thresholds(self) -> list[float] | None:
+        """From which probability on each class is affirmed, where a clip may have several labels; else None.
+
+        Raises:
+            UserError: if the adapter folder gives something else.
+        """
+        values = self.metadata.get("thresholds")
+        if values is None:
+            return None
+        fine = isinstance(values, list) and len(values) == self.settings["num_classes"]
+        if not fine or not all(type(value) in (int, float) and 0 <= value <= 1 for value in values):
+            raise UserError(
+                f"{self._source}: thresholds is {values!r:.100}; it must be a probability for each of the "
+                f"{self.settings['num_classes']} classes. Was adapter_config.json edited?"
+            )
+        return [float(value) for value in values]
+
+    @property
     def spectrogram(self) -> SpectrogramConfig:
         """Settings of the spectrograms that the adapter was trained on.
 

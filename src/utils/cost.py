@@ -159,10 +159,16 @@ def work_with(config: RunConfig, dataset: AudioDataset) -> Work:
     """The same with a data set that is open."""
     splits = [dataset.split(fold) for fold in config.data.folds or dataset.tested]
     train = sum(len(training_indices(dataset, split, config.data)) for split in splits)
-    validation = sum(len(dataset.indices([split.validation])) for split in splits)
-    test = sum(len(dataset.indices([split.test])) for split in splits)
+    validation = sum(_heard(dataset, split.validation) for split in splits)
+    test = sum(_heard(dataset, split.test) for split in splits)
     source = f"{len(dataset)} clips in {len(dataset.folds)} folds of {dataset.root}"
     return _work(train, validation, test, len(dataset), len(splits), config.train.epochs, source)
+
+
+def _heard(dataset: AudioDataset, fold: int) -> int:
+    """How many windows an evaluation of the fold hears."""
+    indices = dataset.indices([fold])
+    return len(dataset.stretches.windows(indices)[0]) if dataset.stretches else len(indices)
 
 
 def _work(train: int, validation: int, test: int, clips: int, tested: int, epochs: int, source: str) -> Work:

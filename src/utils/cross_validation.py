@@ -30,9 +30,10 @@ from .environment import make_accelerator
 from .fold import FoldRun
 from .interrupt import StopRequest
 from .micro_batches import MicroBatches
+from .multi_label import lacking
 from .run_folder import LOCK, PLOTS, SUMMARY_CSV, SUMMARY_JSON
 from .run_start import begin, finished_folds, go_on, goes_on, with_resumed_output
-from .summary import KINDS, summarise, summary_rows
+from .summary import KINDS, score, summarise, summary_rows, validation_score
 from .workplace import new_model, set_up
 
 
@@ -72,6 +73,9 @@ def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> di
             screen.messages().print(f"Spectrograms fit the longest clip: {seconds:.2f} s.")
         load_with_progress(dataset, screen.messages())
         splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
+        for split in splits if dataset.multi_label else ():
+            for note in lacking(dataset, split):
+                screen.messages().print(f"Warning: {note}")
         if resumed:
             go_on(config, dataset, model, accelerator)
         else:  # what an earlier run left goes only when nothing stands in this one's way
@@ -185,11 +189,11 @@ class _FoldProgress:
         self._bars.advance(self._task)
 
     def on_epoch(self, row: dict[str, Any]) -> None:
-        loss, validation = f"loss {row['train_loss']:.3f}", f"validation {row['validation_accuracy']:.1%}"
+        loss, validation = f"loss {row['train_loss']:.3f}", f"validation {validation_score(row):.1%}"
         self._say(f"epoch {row['epoch']}/{self._epochs}, {loss}, {validation}")
 
     def on_result(self, result: dict[str, Any]) -> None:
-        last, best = (f"{result[kind]['test_accuracy']:.1%}" for kind in KINDS)
+        last, best = (f"{score(result[kind]):.1%}" for kind in KINDS)
         self._say(f"test {last}, with the best epoch {best}")
 
     def _say(self, note: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 import torch
@@ -14,15 +16,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .epoch_sums import RECENT_STEPS, EpochSums, TrainResult, sum_type
+from .loss import Loss, plain_loss, right_answers
 from .micro_batches import MicroBatches
 
-Batches = Iterable[tuple[Tensor, Tensor]]  # spectrograms [B, T, mel bins] and labels [B]
+Batches = Iterable[tuple[Tensor, Tensor]]  # spectrograms [B, T, mel bins] and labels, as `loss` has them
 OnBatch = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """Mean loss and accuracy over clips; logits [clips, classes] and labels [clips] on the CPU, in order."""
+    """Mean loss and accuracy over clips; logits [clips, classes] and labels on the CPU, in order."""
 
     loss: float
     accuracy: float
@@ -41,6 +44,7 @@ def train_one_epoch(
     micro_batches: MicroBatches | None = None,
     sums: EpochSums | None = None,
     on_nonfinite: Literal["stop", "skip"] = "stop",
+    loss: Loss = plain_loss,
 ) -> TrainResult:
     """Train on every batch once; the schedule steps after every optimiser step.
 
@@ -58,6 +62,7 @@ def train_one_epoch(
         sums: Of the steps done before, if the epoch goes on; every step is added to it.
         on_nonfinite: "stop" at a step that is not finite, or "skip" it. A GPU tells the host at the epoch's
             end, or when `sums.check` asks; the steps between are taken from the last good weights.
+        loss: What to minimise, and what the result's loss is.
 
     Raises:
         UserError: if memory does not hold a single clip.
@@ -71,7 +76,7 @@ def train_one_epoch(
         x, y = spectrograms.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         if augment:
             x = augment(x)
-        attempt = _Gradients(model, x, y, accelerator, optimizer)
+        attempt = _Gradients(model, x, y, accelerator, optimizer, loss)
         found = micro_batches.fit(attempt, len(y))
         accelerator.unscale_gradients(optimizer)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -108,9 +113,15 @@ class _Gradients:
     """Adds up a batch's gradients, some clips at a time; can be tried again if memory runs out midway."""
 
     def __init__(
-        self, model: nn.Module, x: Tensor, y: Tensor, accelerator: Accelerator, optimizer: Optimizer
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        accelerator: Accelerator,
+        optimizer: Optimizer,
+        loss: Loss,
     ) -> None:
-        self._model, self._x, self._y = model, x, y
+        self._model, self._x, self._y, self._loss = model, x, y, loss
         self._accelerator, self._optimizer = accelerator, optimizer
         self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         self._tried = False
@@ -127,9 +138,9 @@ class _Gradients:
         for x, y in zip(torch.split(self._x, size), torch.split(self._y, size), strict=True):
             with self._accelerator.autocast():
                 logits = self._model(x)
-            loss = F.cross_entropy(logits.float(), y)
+            loss = self._loss(logits.float(), y)
             self._accelerator.backward(loss if len(y) == clips else loss * (len(y) / clips))
-            found += torch.stack((loss.detach() * len(y), (logits.argmax(1) == y).sum()))
+            found += torch.stack((loss.detach() * len(y), right_answers(logits, y).sum()))
         return found
 
     def keep_buffers_if(self, finite: Tensor) -> None:
@@ -151,6 +162,32 @@ def compute_in_parts(
     return micro_batches.fit(attempt, len(x))
 
 
+def average_windows(logits: Tensor, windows: Sequence[int], several: bool = False) -> Tensor:
+    """One row of logits for each clip, whose probabilities are the mean of its windows' probabilities.
+
+    Probabilities are averaged, as `petl-ast predict` does, and not logits: a window where the sound is heard
+    clearly counts no more than one, and one that is sure of something else cannot veto it.
+
+    Args:
+        logits: [windows of all clips, classes], the windows of a clip one behind the other.
+        windows: How many each clip has.
+        several: Whether probabilities are sigmoids, of several classes a clip, and not a softmax.
+
+    Returns:
+        [clips, classes]; of a clip with a single window, that one's logits to the bit.
+    """
+    parts = torch.split(logits, list(windows))
+
+    def mean(values: Tensor) -> Tensor:
+        return values.logsumexp(0) - math.log(len(values))
+
+    if several:
+        means = [mean(F.logsigmoid(part)) - mean(F.logsigmoid(-part)) for part in parts]
+    else:
+        means = [mean(part.log_softmax(1)) for part in parts]
+    return torch.stack([part[0] if len(part) == 1 else mean for part, mean in zip(parts, means, strict=True)])
+
+
 @torch.inference_mode()
 def eval_one_epoch(
     model: nn.Module,
@@ -158,6 +195,7 @@ def eval_one_epoch(
     accelerator: Accelerator,
     on_batch: OnBatch | None = None,
     micro_batches: MicroBatches | None = None,
+    clip_of: Tensor | None = None,
 ) -> EvalResult:
     """Evaluate on every batch once, changing nothing but the model's mode.
 
@@ -167,6 +205,8 @@ def eval_one_epoch(
         accelerator: Gives device and precision.
         on_batch: Called after each batch, for progress bars.
         micro_batches: How many clips go through the model at once; if not given, whole batches.
+        clip_of: Which clip each row of the batches is a window of, if some clips have several, one behind the
+            other; int64 [rows].
 
     Raises:
         UserError: if memory does not hold a single clip.
@@ -181,5 +221,9 @@ def eval_one_epoch(
         if on_batch:
             on_batch()
     logits, labels = torch.cat(all_logits).cpu(), torch.cat(all_labels).cpu()
-    accuracy = (logits.argmax(1) == labels).double().mean()
-    return EvalResult(float(F.cross_entropy(logits, labels)), float(accuracy), logits, labels)
+    if clip_of is not None:
+        windows = [len(list(rows)) for _, rows in groupby(clip_of.tolist())]
+        logits = average_windows(logits, windows, labels.ndim == 2)
+        labels = labels[torch.tensor(windows).cumsum(0) - 1]
+    accuracy = right_answers(logits, labels).double().mean()
+    return EvalResult(float(plain_loss(logits, labels)), float(accuracy), logits, labels)

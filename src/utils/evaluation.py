@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from rich.text import Text
 from sklearn.metrics import classification_report
 
 from ..config import DataConfig, RunConfig, parse_dataclass
-from ..data.batches import Batches
 from ..data.dataset import AudioDataset
 from ..data.formats import holds_data, open_dataset
 from ..errors import UserError
@@ -22,9 +22,12 @@ from ..models.build import load_adapter
 from ..text import is_plain
 from . import console as screen
 from .cross_validation import load_with_progress
-from .engine import eval_one_epoch
+from .engine import EvalResult, eval_one_epoch
 from .environment import make_accelerator
-from .metrics import confusion
+from .metrics import balanced_accuracy, confusion, macro_f1
+from .micro_batches import MicroBatches
+from .multi_label import average_precisions, mean_average_precision, probabilities
+from .workplace import workplace
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,13 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
-        reported: The accuracy that training wrote down for the same fold, if it did.
+        matrix: How often each class (row) was taken for each (column); None where clips have several labels.
+        balanced_accuracy: Mean over the classes of the share of their clips recognised; None likewise.
+        macro_f1: Mean F1 over the classes.
+        mean_average_precision: Where clips have several labels; `accuracy` is then the share of right yes and
+            no at a probability of 0.5, `report` and `macro_f1` are at the adapter's thresholds.
+        average_precision: The same of each class; None for one without a clip.
+        reported: The accuracy, or mean average precision, that training wrote down for the same fold.
         seen: Why this may be no result on unseen clips, as a sentence; empty if they are unseen.
     """
 
@@ -42,8 +51,12 @@ class Evaluation:
     loss: float
     reported: float | None
     class_names: list[str]
-    matrix: npt.NDArray[np.int64]
+    matrix: npt.NDArray[np.int64] | None
     report: dict[str, Any]
+    balanced_accuracy: float | None
+    macro_f1: float
+    mean_average_precision: float | None = None
+    average_precision: dict[str, float | None] = field(default_factory=dict)
     seen: str = ""
 
 
@@ -89,49 +102,83 @@ def evaluate(
         )
     batch_size = training.get("batch_size", 32)
     _check(folder, "training.batch_size", batch_size, type(batch_size) is int and 1 <= batch_size <= 8192)
-    reported = _section(model, folder, "metrics").get("test_accuracy")
-    _check(folder, "metrics.test_accuracy", reported, reported is None or type(reported) in (int, float))
+    thresholds = model.thresholds
+    figure = "test_accuracy" if thresholds is None else "test_map"
+    reported = _section(model, folder, "metrics").get(figure)
+    _check(folder, f"metrics.{figure}", reported, reported is None or type(reported) in (int, float))
     dataset, _ = open_dataset(RunConfig(data=data, spectrogram=model.spectrogram))
     if dataset.class_names != labels:
         raise UserError(
             f"{folder} was trained for the classes {', '.join(labels)}; "
             f"{root} has: {', '.join(dataset.class_names)}."
         )
+    if dataset.multi_label != (thresholds is not None):
+        how = "one label each" if thresholds is None else "several labels each"
+        raise UserError(f"{folder} was trained on clips with {how}; those of {root} are not such.")
     if fold not in dataset.folds:
         raise UserError(f"There is no fold {fold} in {root}; its folds are {dataset.folds}.")
     accelerator = make_accelerator(device, training.get("precision", "fp32"))
     load_with_progress(dataset, screen.messages())
 
-    batches = Batches(*dataset.tensors(), dataset.indices([fold]), batch_size, accelerator.device)
-    result = eval_one_epoch(model.to(accelerator.device), batches, accelerator)
+    clips = workplace(*dataset.tensors(), dataset.stretches, accelerator, MicroBatches())
+    batches = clips.evaluation_batches(dataset.indices([fold]), batch_size)
+    result = eval_one_epoch(model.to(accelerator.device), batches, accelerator, clip_of=batches.indices)
     if not result.logits.isfinite().all():
         raise UserError(f"{folder} computes values that are not finite: its weights are of no use.")
-    truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
     seen = _seen(fold, trained_on, dataset)
     same_fold = fold == trained_on.get("test") and not seen
+    score = _score_one_label if thresholds is None else partial(_score_several, thresholds=thresholds)
     return Evaluation(
         fold=fold,
-        clips=len(truth),
+        clips=len(result.labels),
         accuracy=result.accuracy,
         loss=result.loss,
         reported=reported if same_fold else None,
         seen=seen,
         class_names=labels,
-        matrix=confusion(truth, predicted, len(labels)),
-        report=classification_report(
-            truth,
-            predicted,
-            labels=range(len(labels)),
-            target_names=labels,
-            output_dict=True,
-            zero_division=0.0,
-        ),
+        **score(result, labels),
     )
+
+
+def _score_one_label(result: EvalResult, labels: list[str]) -> dict[str, Any]:
+    truth, predicted = result.labels.tolist(), result.logits.argmax(1).tolist()
+    return {
+        "balanced_accuracy": balanced_accuracy(truth, predicted),
+        "macro_f1": macro_f1(truth, predicted),
+        "matrix": confusion(truth, predicted, len(labels)),
+        "report": _report(truth, predicted, labels),
+    }
+
+
+def _score_several(result: EvalResult, labels: list[str], thresholds: list[float]) -> dict[str, Any]:
+    if not result.labels.any():
+        raise UserError("No clip of this fold has a label: there is nothing to score.")
+    report = _report(result.labels.numpy(), probabilities(result) >= np.array(thresholds), labels)
+    return {
+        "balanced_accuracy": None,
+        "macro_f1": float(report["macro avg"]["f1-score"]),
+        "matrix": None,
+        "report": report,
+        "mean_average_precision": mean_average_precision(result),
+        "average_precision": dict(zip(labels, average_precisions(result), strict=True)),
+    }
+
+
+def _report(truth: Any, predicted: Any, labels: list[str]) -> dict[str, Any]:
+    report: dict[str, Any] = classification_report(
+        truth,
+        predicted,
+        labels=range(len(labels)),
+        target_names=labels,
+        output_dict=True,
+        zero_division=0.0,
+    )
+    return report
 
 
 def _data_config(folder: Path, trained_on: dict[str, Any], root: str, cache: str) -> DataConfig:
     """How the data set was opened at training. Adapters that do not tell the format are of ESC-50's."""
-    names = ("subset", "number_of_folds", "split_seed", "on_error")
+    names = ("subset", "number_of_folds", "split_seed", "on_error", "long_clips")
     kept = {name: trained_on[name] for name in names if name in trained_on}
     kept |= {"format": trained_on.get("format", "esc50"), "root": root, "cache": cache}
     return parse_dataclass(DataConfig, kept, f"{folder}: data")
@@ -166,21 +213,34 @@ def _section(model: ASTWithAdapter, folder: Path, name: str) -> dict[str, Any]:
 
 
 def report_table(evaluation: Evaluation) -> Table:
-    """Precision, recall and F1 of every class, and their mean."""
+    """Precision, recall and F1 of every class, and their mean; average precision if it was computed."""
     table = Table("class", title=f"Fold {evaluation.fold}: per class")
-    for heading in ("precision", "recall", "F1", "clips"):
+    precisions = evaluation.average_precision | {"macro avg": evaluation.mean_average_precision}
+    for heading in (
+        "precision",
+        "recall",
+        "F1",
+        "clips",
+        *["average precision"] * bool(evaluation.average_precision),
+    ):
         table.add_column(heading, justify="right")
     for name in (*evaluation.class_names, "macro avg"):
         row = evaluation.report[name]
         shares = [f"{row[key]:.1%}" for key in ("precision", "recall", "f1-score")]
-        table.add_row(
-            Text(name), *shares, str(int(row["support"])), end_section=name == evaluation.class_names[-1]
-        )
+        cells = [*shares, str(int(row["support"]))]
+        if evaluation.average_precision:
+            value = precisions[name]
+            cells.append("no clip" if value is None else f"{value:.1%}")
+        table.add_row(Text(name), *cells, end_section=name == evaluation.class_names[-1])
     return table
 
 
 def confusion_text(evaluation: Evaluation) -> str:
-    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers."""
+    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers; empty
+    where there is none.
+    """
+    if evaluation.matrix is None:
+        return ""
     width = max(len(name) for name in evaluation.class_names)
     cell = max(3, len(str(evaluation.matrix.max())) + 1)
     lines = [" " * (width + 4) + "".join(f"{i:{cell}}" for i in range(len(evaluation.class_names)))]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Probabilities = npt.NDArray[np.float32]
 Classes = list[tuple[str, float]]
+PLAIN_THRESHOLD = 0.5  # where neither a user nor an adapter gives one
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Timeline:
         labels: Class names.
         windows: Start and end of each window, in seconds.
         probabilities: float32 [windows, classes].
+        thresholds: Where a recording may be of several classes at once, the least probability of each.
     """
 
     labels: list[str] = field(default_factory=list)
     windows: list[tuple[float, float]] = field(default_factory=list)
     probabilities: Probabilities = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    thresholds: list[float] | None = None
 
     @property
     def seconds(self) -> float:
@@ -73,8 +76,11 @@ class Timeline:
     def events(self, threshold: float) -> list[Event]:
         """Neighbouring windows with the same most probable class, at least `threshold`, as one event.
 
-        A clip of a single window is one event with its most probable class, however probable.
+        A clip of a single window is one event with its most probable class, however probable. With
+        `thresholds` each class has events of its own: neighbouring windows in which it reaches its threshold.
         """
+        if self.thresholds is not None:
+            return self._of_each_class(self.thresholds)
         best, edges = self.probabilities.argmax(axis=1), self.edges()
         sure = self.probabilities.max(axis=1) >= threshold
         if len(self.windows) == 1:
@@ -82,12 +88,23 @@ class Timeline:
         found = []
         for (label, heard), group in groupby(range(len(best)), key=lambda i: (int(best[i]), bool(sure[i]))):
             if heard:
-                rows = list(group)
-                values = self.probabilities[rows, label]
-                span = edges[rows[0]], edges[rows[-1] + 1]
-                mean, peak = float(values.mean()), float(values.max())
-                found.append(Event(*span, self.labels[label], mean, peak, len(rows)))
+                found.append(self._event(label, list(group), edges))
         return found
+
+    def _of_each_class(self, thresholds: list[float]) -> list[Event]:
+        """By their starts; of those that start together the most probable first."""
+        edges, found = self.edges(), list[Event]()
+        for label, threshold in enumerate(thresholds):
+            heard = self.probabilities[:, label] >= threshold
+            for is_heard, group in groupby(range(len(heard)), key=lambda i: bool(heard[i])):
+                if is_heard:
+                    found.append(self._event(label, list(group), edges))
+        return sorted(found, key=lambda event: (event.start, -event.probability))
+
+    def _event(self, label: int, rows: list[int], edges: list[float]) -> Event:
+        values = self.probabilities[rows, label]
+        span = edges[rows[0]], edges[rows[-1] + 1]
+        return Event(*span, self.labels[label], float(values.mean()), float(values.max()), len(rows))
 
 
 def clock(seconds: float) -> str:

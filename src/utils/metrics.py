@@ -10,7 +10,7 @@ from statistics import mean, stdev
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,22 @@ def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> 
     """How often each class (row) was taken for each class (column): [classes, classes]."""
     matrix: npt.NDArray[np.int64] = confusion_matrix(labels, predicted, labels=range(classes))
     return matrix
+
+
+def balanced_accuracy(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    """Mean over the classes that have clips of the share of their clips that was recognised."""
+    present = sorted(set(labels))
+    return float(recall_score(labels, predicted, labels=present, average="macro", zero_division=0.0))
+
+
+def macro_f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Mean F1 over the classes that have clips or were named; 0 for one that was never right.
+
+    Args:
+        labels: [clips] classes, or [clips, classes] of 0 and 1; then all classes count.
+        predicted: The same.
+    """
+    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
 
 
 def class_accuracies(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from pathlib import Path
+from statistics import mean
 
 from ..data.dataset import AudioDataset
 from ..text import shown
@@ -26,13 +27,25 @@ def outcome(folder: Path, dataset: AudioDataset) -> str:
     return "\n".join(
         [
             "",
-            _accuracy(run),
-            *_confusions(run, dataset),
+            *(_precisions(run) if run.multi_label else (_accuracy(run), *_confusions(run, dataset))),
             "",
             "To use it on other recordings:",
             f"  petl-ast predict {shlex.quote(str(adapter))} FILE",
         ]
     )
+
+
+def _precisions(run: Run) -> list[str]:
+    """The mean average precision, and the classes that are found worst."""
+    results = [result["last"]["test_average_precision"] for result in run.summary["folds"]]
+    of_class = {name: [r[name] for r in results if r.get(name) is not None] for name in run.class_names}
+    means = {name: mean(values) for name, values in of_class.items() if values}
+    worst = sorted(means, key=lambda name: (means[name], name))[:CONFUSIONS]
+    lines = [
+        f"Mean average precision on clips that it was not trained on: {run.summary['last']['mean']:.1%}.",
+        "Found worst (average precision):",
+    ]
+    return lines + [f"  {name}: {means[name]:.1%}" for name in worst]
 
 
 def _accuracy(run: Run) -> str:

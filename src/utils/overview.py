@@ -44,7 +44,8 @@ def overview(config: RunConfig, dataset: AudioDataset) -> Table:
 
 
 def _found(config: RunConfig, dataset: AudioDataset) -> list[tuple[str, str]]:
-    headers, counts = dataset.survey(), Counter(clip.category for clip in dataset.clips)
+    headers = dataset.survey()
+    counts = Counter(dataset.class_names[n] for i in range(len(dataset)) for n in dataset.labels_of(i))
     layout = FORMATS.get(config.data.format, config.data.format)
     named = [f"{shown(name)} {counts[name]}" for name in dataset.class_names]
     more = [f"and {len(named) - MOST_CLASSES} more"] if len(named) > MOST_CLASSES else []
@@ -68,7 +69,8 @@ def _length(config: RunConfig, seconds: list[float]) -> str:
     heard = frames * HOP_SECONDS
     cut = sum(length > heard + TAIL for length in seconds)
     lengths = f"{min(seconds):.1f} to {max(seconds):.1f} s, half of them up to {median(seconds):.1f} s"
-    left = f", which cut {cut} clips" if cut else ""
+    what = "which cut" if config.data.long_clips == "cut" else "a stretch at a time of"
+    left = f", {what} {cut} clips" if cut else ""
     return f"{lengths}; spectrograms of {frames} frames ({heard:.1f} s){left}"
 
 

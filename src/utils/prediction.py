@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
 from .environment import make_accelerator
-from .events import Classes, Event, Probabilities, Timeline
+from .events import PLAIN_THRESHOLD, Classes, Event, Probabilities, Timeline
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def predict(
     batch_size: int = 32,
     device: str = "auto",
     hop: float | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     overview: bool = False,
     on_heard: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Prediction]:
@@ -79,6 +79,7 @@ def predict(
         device: Where to compute.
         hop: Seconds between the starts of windows; half of a window if not given.
         threshold: The least probability of an event; above 0.5 a class is likelier than all others together.
+            If not given, 0.5, or what the adapter keeps for each class where a clip may have several labels.
         overview: Also keep a small spectrogram of each recording.
         on_heard: Called with the seconds of sound that were classified since it was called before.
 
@@ -87,12 +88,15 @@ def predict(
     """
     if top_k < 1 or batch_size < 1:
         raise UserError(f"top_k is {top_k} and batch_size {batch_size}; both must be at least 1.")
-    if not 0 <= threshold <= 1:
+    if threshold is not None and not 0 <= threshold <= 1:
         raise UserError(f"threshold is {threshold:g}; it must be a probability, 0 to 1.")
     files = [file for path in paths for file in audio_files(path)]
     model = load_adapter(folder, backbone).to(make_accelerator(device).device)
     config, labels = model.spectrogram, model.labels
     samples = hop_samples(config, hop)
+    thresholds = model.thresholds
+    if thresholds and threshold is not None:
+        thresholds = [threshold] * len(labels)
 
     spans: list[tuple[float, float]] = []
     # One piece of memory: many small ones, kept between large freed ones, would tear it to bits.
@@ -113,8 +117,9 @@ def predict(
             if item.error:
                 yield Prediction(item.path, [], item.error)
             else:
-                timeline = Timeline(labels, spans, np.array(values, np.float32).reshape(len(spans), -1))
-                events = timeline.events(threshold)
+                heard = np.array(values, np.float32).reshape(len(spans), -1)
+                timeline = Timeline(labels, spans, heard, thresholds)
+                events = timeline.events(PLAIN_THRESHOLD if threshold is None else threshold)
                 yield Prediction(item.path, timeline.best(top_k), None, events, timeline, picture)
             spans, values = [], array("f")
             picture = Overview(config) if overview else None
@@ -153,5 +158,6 @@ def _classify(model: ASTWithAdapter, windows: Sequence[Window], source: Path) ->
         logits = model(torch.stack([window.spectrogram for window in windows]).to(device))
     if not logits.isfinite().all():
         raise UserError(f"{source} computes values that are not finite: its weights are of no use.")
-    probabilities: Probabilities = logits.float().softmax(1).cpu().numpy()
+    values = logits.float().sigmoid() if model.thresholds else logits.float().softmax(1)
+    probabilities: Probabilities = values.cpu().numpy()
     return probabilities

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..files import write_bytes, write_text
 from .run_folder import PLOTS, Run, read_run
+from .summary import score
 from .visualization import draw_run
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -38,11 +39,12 @@ def write_report(run_folder: Path, output: Path) -> list[Path]:
 def results_table(run: Run) -> str:
     """Test accuracy of every fold, last and best epoch, and what they come to."""
     folds = [
-        f"{r['test']} & {r['clips']['test']} & {_percent(r['last']['test_accuracy'])} & "
-        f"{_percent(r['best']['test_accuracy'])} & {r['best']['epoch']} \\\\"
+        f"{r['test']} & {r['clips']['test']} & {_percent(score(r['last']))} & "
+        f"{_percent(score(r['best']))} & {r['best']['epoch']} \\\\"
         for r in run.summary["folds"]
     ]
     last, best = run.summary["last"], run.summary["best"]
+    quantity = "mean average precision" if run.multi_label else "accuracy"
     left = ", ".join(map(str, run.summary.get("unfinished", [])))
     unfinished = f" Not finished: fold {left} is missing." if left else ""
     lines = [f"Mean & & {_percent(last['mean'])} & {_percent(best['mean'])} & \\\\"]
@@ -55,8 +57,8 @@ def results_table(run: Run) -> str:
         "lrrrr",
         "Fold tested & Clips & Last epoch (\\%) & Best epoch (\\%) & Best epoch's number \\\\",
         [*folds, "\\midrule", *lines],
-        f"Test accuracy in cross-validation, run \\texttt{{{escape(run.folder.name)}}}. "
-        "The last epoch is the paper's way; the best is the one with the highest validation accuracy."
+        f"Test {quantity} in cross-validation, run \\texttt{{{escape(run.folder.name)}}}. "
+        f"The last epoch is the paper's way; the best is the one with the highest validation {quantity}."
         f"{unfinished}",
         "tab:results",
     )

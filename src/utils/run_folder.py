@@ -30,7 +30,9 @@ PLOTS, SKIPPED = "plots", "skipped.csv"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read back: `metrics` and `predictions` hold each fold's rows."""
+    """A finished run, read back: `metrics` and `predictions` hold each fold's rows. With `multi_label` a clip
+    may have several labels, joined by ";" in `predictions`.
+    """
 
     folder: Path
     config: RunConfig
@@ -39,6 +41,7 @@ class Run:
     class_names: list[str]
     metrics: dict[int, list[dict[str, float]]]
     predictions: dict[int, list[dict[str, str]]]
+    multi_label: bool = False
 
 
 def fold_folder(output: Path, test_fold: int) -> Path:
@@ -62,7 +65,10 @@ def read_run(folder: Path) -> Run:
     with _damaged(folder / ENVIRONMENT):
         str(environment["device"])
     with _damaged(first):
-        names = [str(name) for name in read_json(first)["labels"]]
+        adapter = read_json(first)
+        names, several = [str(name) for name in adapter["labels"]], "thresholds" in adapter
+        if several and not all("test_average_precision" in result["last"] for result in summary["folds"]):
+            raise ValueError("it has thresholds, and the summary no average precisions")
     metrics, predictions = {}, {}
     for fold in folds:
         with _damaged(path := fold_folder(folder, fold) / METRICS):
@@ -72,9 +78,11 @@ def read_run(folder: Path) -> Run:
         with _damaged(path := fold_folder(folder, fold) / PREDICTIONS):
             predictions[fold] = read_csv(path)
             for row in predictions[fold]:
-                names.index(row["class"]), names.index(row["last"])
+                for cell in (row["class"], row["last"]):
+                    for name in filter(None, cell.split(";")) if several else [cell]:
+                        names.index(name)
     config = load_run_config(folder / CONFIG)
-    return Run(folder, config, environment, summary, names, metrics, predictions)
+    return Run(folder, config, environment, summary, names, metrics, predictions, several)
 
 
 @contextmanager

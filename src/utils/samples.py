@@ -33,14 +33,16 @@ def copy_samples(dataset: AudioDataset, test_fold: int, folder: Path, per_class:
     if per_class < 1:
         raise UserError(f"per_class is {per_class}; it must be at least 1.")
     split = dataset.split(test_fold)
-    spectrograms = dataset.load_spectrograms()
+    dataset.load_spectrograms()
     rows, copies = [], []
     for label, name in enumerate(dataset.class_names):
         clips = [
-            i for i in dataset.indices((*split.train, split.validation)) if dataset.clips[i].label == label
+            i for i in dataset.indices((*split.train, split.validation)) if label in dataset.labels_of(i)
         ]
+        if not clips:  # a class of several that a clip may have
+            continue
         statistics = np.stack(
-            [np.concatenate((s.mean(0), s.std(0))) for s in (spectrograms[i] for i in clips)]
+            [np.concatenate((s.mean(0), s.std(0))) for s in (dataset[i][0].numpy() for i in clips)]
         )
         distances = np.linalg.norm(statistics - statistics.mean(axis=0), axis=1)
         for number, nearest in enumerate(np.argsort(distances, kind="stable")[:per_class], start=1):

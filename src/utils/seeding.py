@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-STREAMS = ("weights", "order", "augmentation", "dropout")
+STREAMS = ("weights", "order", "augmentation", "dropout", "stretches")
 
 
 def stream_seed(seed: int, stream: str, *address: int) -> int:

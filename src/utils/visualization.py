@@ -39,6 +39,11 @@ SHEET_RANGE = {"vmin": -1.5, "vmax": 1.0}  # normalised values: from near silenc
 def draw_run(folder: Path) -> list[Path]:
     """Draw from a run's files everything that they alone allow; returns the pictures written."""
     run = read_run(folder)
+    if run.multi_label:
+        several = {"curves.png": lambda: curves(run), "average_precision.png": lambda: precision_figure(run)}
+        for name, draw in several.items():
+            save(draw, folder / PLOTS / name)
+        return [folder / PLOTS / name for name in several]
     names = run.class_names
     rows = [row for fold in run.predictions.values() for row in fold]
     matrix = confusion(
@@ -78,6 +83,9 @@ def curves(run: Run) -> Figure:
         _fold_lines(axis, run, f"train_{quantity}", TRAIN_COLOUR, "training (augmented)")
         _fold_lines(axis, run, f"validation_{quantity}", VALIDATION_COLOUR, "validation")
         axis.set(xlabel="epoch", ylabel=quantity, title=f"{quantity.capitalize()} (thin: folds, bold: mean)")
+    if run.multi_label:
+        _fold_lines(axes[0, 1], run, "validation_map", VALIDATION_COLOUR, "validation, mAP", "--")
+        axes[0, 1].set_title("Share of right yes and no, and mean average precision")
     axes[0, 1].set_ylim(0, 1.02)
     axes[0, 1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _fold_lines(axes[1, 0], run, "gradient_norm", TRAIN_COLOUR, "2-norm, mean over steps")
@@ -129,20 +137,46 @@ def class_accuracy_figure(matrix: Matrix, names: list[str], mean: float) -> Figu
     return figure
 
 
+def precision_figure(run: Run) -> Figure:
+    """Average precision per class on the test clips, last epoch, mean over the folds that have the class."""
+    found = {
+        name: [
+            value
+            for result in run.summary["folds"]
+            if (value := result["last"]["test_average_precision"].get(name)) is not None
+        ]
+        for name in run.class_names
+    }
+    means = {name: float(np.mean(values)) if values else 0.0 for name, values in found.items()}
+    order = sorted(means, key=means.__getitem__)
+    figure = Figure(figsize=(7.5, max(3.0, 0.25 * len(order) + 1.2)))
+    axis = figure.subplots()
+    axis.barh(range(len(order)), [means[name] for name in order], color=BAR_COLOUR, height=0.7)
+    mean = run.summary["last"]["mean"]
+    axis.axvline(mean, color=VALIDATION_COLOUR, linestyle="--", label=f"mean over folds, {mean:.1%}")
+    labels = [_label(name) if found[name] else f"{_label(name)} (no test clip)" for name in order]
+    axis.set_yticks(range(len(order)), labels, fontsize=8)
+    axis.set(xlabel="average precision", title="Average precision per class (test clips)", xlim=(0, 1.02))
+    axis.set_ylim(-0.7, len(order) - 0.3)
+    axis.grid(False, axis="y")
+    figure.legend(frameon=False, loc="outside lower right")
+    return figure
+
+
 def spectrogram_sheet(dataset: AudioDataset) -> Figure:
     """The first clips of the first classes as normalised log-mel spectrograms."""
     names = dataset.class_names[:CLASSES_PER_SHEET]
-    spectrograms = dataset.load_spectrograms()
+    dataset.load_spectrograms()
     figure = Figure(figsize=(3.2 * CLIPS_PER_SHEET_CLASS + 1.5, 1.35 * len(names) + 0.8))
     axes = figure.subplots(len(names), CLIPS_PER_SHEET_CLASS, squeeze=False, sharex=True, sharey=True)
     seconds = dataset.spectrogram.max_length * HOP_SECONDS
     extent = (0.0, seconds, 0.0, float(dataset.spectrogram.num_mel_bins))
     image = None
     for label, name in enumerate(names):
-        clips = [i for i, clip in enumerate(dataset.clips) if clip.label == label]
+        clips = [i for i in range(len(dataset)) if label in dataset.labels_of(i)]
         for axis, index in zip(axes[label], clips, strict=False):
             image = axis.imshow(
-                spectrograms[index].T,
+                dataset[index][0].numpy().T,
                 origin="lower",
                 aspect="auto",
                 cmap=COLOURMAP,
@@ -161,13 +195,14 @@ def spectrogram_sheet(dataset: AudioDataset) -> Figure:
     return figure
 
 
-def _fold_lines(axis: Axes, run: Run, column: str, colour: str, label: str) -> None:
+def _fold_lines(axis: Axes, run: Run, column: str, colour: str, label: str, style: str = "-") -> None:
     folds = [np.array([row[column] for row in rows]) for rows in run.metrics.values()]
     epochs = np.arange(1, len(folds[0]) + 1)
     marker = "o" if len(epochs) == 1 else None  # a line through one point is invisible
     for values in folds:
-        axis.plot(epochs, values, color=colour, alpha=0.3, linewidth=0.8, marker=marker)
-    axis.plot(epochs, np.mean(folds, axis=0), color=colour, linewidth=2, label=label, marker=marker)
+        axis.plot(epochs, values, color=colour, alpha=0.3, linewidth=0.8, marker=marker, linestyle=style)
+    mean = np.mean(folds, axis=0)
+    axis.plot(epochs, mean, color=colour, linewidth=2, label=label, marker=marker, linestyle=style)
 
 
 def _label(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from ..config import RunConfig
 from ..data.batches import Batches, place
 from ..data.dataset import AudioDataset
+from ..data.stretches import Stretches
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import build_model
@@ -45,15 +46,28 @@ class Workplace:
     Attributes:
         accelerator: Device and precision.
         clips: What goes into the model: spectrograms [clips, T, mel bins], or `ASTWithAdapter.summary` of
-            them, [clips, d].
+            them, [clips, d]; with `stretches` every stretch, a view [stretches, T, mel bins].
         labels: [clips].
         micro_batches: How many clips go through the model at once.
+        stretches: Where the clips lie, if some are longer than T.
     """
 
     accelerator: Accelerator
     clips: Tensor
     labels: Tensor
     micro_batches: MicroBatches
+    stretches: Stretches | None = None
+
+    @property
+    def has_summaries(self) -> bool:
+        """Whether `clips` are summaries."""
+        return self.clips.ndim == 2
+
+    def evaluation_batches(self, indices: Sequence[int], batch_size: int) -> Batches:
+        """The clips at `indices` in order, those that are longer than T in windows."""
+        owners, positions = self.stretches.windows(indices) if self.stretches else (indices, None)
+        device = self.accelerator.device
+        return Batches(self.clips, self.labels, owners, batch_size, device, positions)
 
 
 def has_fixed_features(model: ASTWithAdapter, config: RunConfig) -> bool:
@@ -73,8 +87,9 @@ def set_up(
 ) -> Workplace:
     """Put the clips where training wants them.
 
-    If nothing before the final LayerNorm trains and nothing is augmented, every epoch of every fold would
-    compute the same features: they are computed here, once.
+    If nothing before the final LayerNorm trains, nothing is augmented and no clip is longer than what the
+    model hears at once, every epoch of every fold would compute the same features: they are computed here,
+    once.
 
     Args:
         config: Of the run.
@@ -85,7 +100,7 @@ def set_up(
         on_batch: Called with the number of batches to come before each batch of features; for progress bars.
     """
     clips, labels = dataset.tensors()
-    if has_fixed_features(model, config):
+    if dataset.stretches is None and has_fixed_features(model, config):
         batches = Batches(clips, labels, range(len(clips)), config.train.batch_size, accelerator.device)
         model.to(accelerator.device)
         summaries = []
@@ -93,5 +108,19 @@ def set_up(
             on_batch(len(batches))
             summaries.append(compute_in_parts(model.summary, x, accelerator, micro_batches))
         clips = torch.cat(summaries)
+    return workplace(clips, labels, dataset.stretches, accelerator, micro_batches)
+
+
+def workplace(
+    clips: Tensor,
+    labels: Tensor,
+    stretches: Stretches | None,
+    accelerator: Accelerator,
+    micro_batches: MicroBatches,
+) -> Workplace:
+    """Clips and labels on the device if there is room."""
     device = accelerator.device
-    return Workplace(accelerator, place(clips, device), place(labels, device), micro_batches)
+    clips = place(clips, device)
+    if stretches:
+        clips = stretches.heard(clips)
+    return Workplace(accelerator, clips, place(labels, device), micro_batches, stretches)

@@ -43,17 +43,28 @@ def _run(options: Namespace) -> int:
         options.device,
     )
     if options.json:
-        plain = {**dataclasses.asdict(result), "matrix": result.matrix.tolist()}
+        matrix = None if result.matrix is None else result.matrix.tolist()
+        plain = {**dataclasses.asdict(result), "matrix": matrix}
         print(json.dumps(plain, ensure_ascii=False))
         return 0
     console = screen.output()
     console.print(report_table(result))
     print(confusion_text(result))
-    print(f"\nFold {result.fold}: {result.accuracy:.2%} of {result.clips} clips, loss {result.loss:.4f}")
+    score = result.accuracy
+    if result.mean_average_precision is not None:
+        score = result.mean_average_precision
+        print(
+            f"\nFold {result.fold}: mean average precision {score:.2%}, "
+            f"{result.clips} clips, loss {result.loss:.4f}"
+        )
+        print(f"With the adapter's thresholds: macro F1 {result.macro_f1:.2%}")
+    else:
+        print(f"\nFold {result.fold}: {score:.2%} of {result.clips} clips, loss {result.loss:.4f}")
+        print(f"Balanced accuracy {result.balanced_accuracy:.2%}, macro F1 {result.macro_f1:.2%}")
     if result.seen:
         print(result.seen)
     if result.reported is not None:
-        same = "the same" if result.reported == result.accuracy else "NOT the same"
+        same = "the same" if result.reported == score else "NOT the same"
         print(f"Training reported {result.reported:.2%}: {same}.")
     return 0
 

@@ -25,7 +25,12 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--hop", type=float | None, default=None, help="Seconds from window to window; null: half a window."
     )
-    parser.add_argument("--threshold", type=float, default=0.5, help="Least probability of an event.")
+    parser.add_argument(
+        "--threshold",
+        type=float | None,
+        default=None,
+        help="Least probability of an event; null: 0.5, or each class's own where clips have several labels.",
+    )
     parser.add_argument("--format", type=Format, default="table", help="How to write what was found.")
     parser.add_argument("--json", action="store_true", help="The same as --format jsonl.")
     parser.add_argument(

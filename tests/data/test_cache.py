@@ -446,3 +446,42 @@ def test_no_usable_clip_at_all_is_an_error_either_way(folder, tmp_path):
     with pytest.raises(UserError, match="2 of 2 clips"):
         open_entry([tmp_path / "a.wav", tmp_path / "b.wav"], CONFIG, folder, keep_problems=True)
     assert list(folder.iterdir()) == []
+
+
+def test_whole_clips_lie_one_behind_the_other(tmp_path: Path) -> None:
+    paths = [write_clip(tmp_path / f"{s}.wav", s, samples) for s, samples in enumerate((1600, 9000, 100))]
+    entry = open_entry(paths, CONFIG, tmp_path / "cache", whole=True)
+    assert entry.frames == [12, 54, 12]
+    assert entry.spectrograms.shape == (78, 32)
+    long = log_mel([read_waveform(paths[1], RATE)], replace(CONFIG, max_length=54))[0].numpy()
+    np.testing.assert_allclose(entry.spectrograms[12:66], long, atol=1e-4)
+    np.testing.assert_array_equal(entry.spectrograms[:12], expected(paths[:1])[0])
+    np.testing.assert_array_equal(entry.spectrograms[66:], expected(paths[2:])[0])
+    again = open_entry(paths, CONFIG, tmp_path / "cache", whole=True)
+    np.testing.assert_array_equal(again.spectrograms, entry.spectrograms)
+    cut = open_entry(paths, CONFIG, tmp_path / "cache")
+    np.testing.assert_array_equal(cut.spectrograms[0], entry.spectrograms[:12])
+    np.testing.assert_array_equal(cut.spectrograms[2], entry.spectrograms[66:])
+
+
+def test_kept_whole_or_cut_short_clips_are_the_same(tmp_path: Path) -> None:
+    paths = [write_clip(tmp_path / f"{seed}.wav", seed, 500 + 400 * seed) for seed in range(3)]
+    whole = open_entry(paths, CONFIG, tmp_path / "cache", whole=True)
+    np.testing.assert_array_equal(
+        whole.spectrograms, open_entry(paths, CONFIG, tmp_path / "cache").spectrograms
+    )
+
+
+def test_of_whole_clips_the_unusable_are_left_out_and_a_damaged_entry_is_computed_again(
+    tmp_path: Path,
+) -> None:
+    paths = [write_clip(tmp_path / "long.wav", 1, 9000), tmp_path / "bad.wav"]
+    paths[1].write_bytes(b"no sound")
+    entry = open_entry(paths, CONFIG, tmp_path / "cache", keep_problems=True, whole=True)
+    assert entry.frames == [54]
+    values = np.array(entry.spectrograms)
+    (content,) = (tmp_path / "cache").glob("*/content.json")
+    content.write_text(content.read_text().replace("54", "53"))
+    again = open_entry(paths, CONFIG, tmp_path / "cache", keep_problems=True, whole=True)
+    assert "damaged" in again.notes[0]
+    np.testing.assert_array_equal(again.spectrograms, values)

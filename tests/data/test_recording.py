@@ -6,18 +6,20 @@ import itertools
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from librosa import resample
 
 from petl_ast.config import SpectrogramConfig
 from petl_ast.data.audio import read_waveform
-from petl_ast.data.recording import cut, hear, hop_samples, in_order, stream_waveform
+from petl_ast.data.recording import cut, hear, hop_samples, in_order, stream_waveform, whole_spectrogram
 from petl_ast.data.spectrogram import log_mel, number_of_frames, samples_heard
 from petl_ast.errors import UserError
 
@@ -178,3 +180,36 @@ def test_only_a_few_sources_are_begun_ahead() -> None:
     assert [next(items) for _ in range(5)] == [0, 1, 2, 3, 4]
     items.close()
     assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("rate", [16000, 22050])
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 0.12, 0.1375, 0.25, 0.61])
+def test_a_spectrogram_of_any_length_is_that_of_the_whole_waveform(
+    tmp_path: Path, rate: int, seconds: float
+) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(round(rate * seconds)), rate)
+    config = SpectrogramConfig(num_mel_bins=32, max_length=12)
+    waveform = read_waveform(path, 16000)
+    frames = number_of_frames(len(waveform), 16000)
+    found, silent = whole_spectrogram(path, config)
+    assert not silent
+    if frames <= 12:
+        assert torch.equal(found, log_mel([waveform], config)[0])
+    else:
+        whole = log_mel([waveform], replace(config, max_length=frames))[0]
+        torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
+
+
+def test_a_silent_recording_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(9000), 16000)
+    assert whole_spectrogram(tmp_path / "silent.wav", SpectrogramConfig(max_length=12))[1]
+
+
+def test_a_clip_of_hours_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "long.wav", np.zeros(160_000), 16000)
+    monkeypatch.setattr("petl_ast.data.recording.MOST_WHOLE_FRAMES", 900)
+    with pytest.raises(UserError, match=r"long.wav: is longer than .* --data.long_clips cut"):
+        whole_spectrogram(tmp_path / "long.wav", SpectrogramConfig(max_length=12))

@@ -41,8 +41,8 @@ def kill_again_and_again(folder: Path, options: list[str], kills: int, seed: int
         options: Of `petl-ast train`, but for output and cache.
         kills: How many at the least.
         seed: Of the moments.
-        longest: How long a process lives at the most, in times of the run left in peace, so that a slow machine
-            gets as far before it is killed as a quick one; kills are spread evenly over it.
+        longest: How long a process lives at the most, in times of the run left in peace, so that a slow
+            machine gets as far before it is killed as a quick one; kills are spread evenly over it.
     """
     rng, found, log = random.Random(seed), Kills(), folder / "log"
 

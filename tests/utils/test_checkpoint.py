@@ -237,3 +237,41 @@ def test_a_copy_of_a_run_goes_on_by_itself(stopped: Path, shared_miniature: Path
     assert main(["train", "--resume", str(copy)]) == 0
     assert main(options(shared_miniature, stopped, "conformer")) == 0
     assert kept(copy) == kept(stopped)
+
+
+def long_clips(data: Path, output: Path, frames: int = 20, how: str = "crop") -> list[str]:
+    """Spectrograms of 20 frames, of clips that have 48."""
+    extra = [f"--spectrogram.max_length={frames}", f"--data.long_clips={how}"]
+    return [*options(data, output, "conformer"), *extra]
+
+
+def test_long_clips_go_on_with_the_same_stretches(
+    shared_miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    peace = tmp_path / "peace"
+    assert main(long_clips(shared_miniature, peace)) == 0
+    for batch in (2, STEPS, STEPS + 2, STEPS + 5):  # in training, behind it, in validation, in the next epoch
+        output = tmp_path / str(batch)
+        with monkeypatch.context() as patch:
+            stop_behind(batch, patch, signal.SIGTERM)
+            assert main(long_clips(shared_miniature, output)) == 128 + signal.SIGTERM
+        assert main(long_clips(shared_miniature, output)) == 0
+        assert kept(output) == kept(peace)
+    assert main(long_clips(shared_miniature, tmp_path / "cut", how="cut")) == 0
+    assert kept(tmp_path / "cut") != kept(peace)
+
+    capsys.readouterr()
+    assert main(["evaluate", str(peace / "fold_2" / "last"), "--json", f"--cache={tmp_path / 'cache'}"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accuracy"] == found["reported"]
+    assert found["clips"] == 6
+    result = json.loads((peace / "fold_2" / "result.json").read_text())
+    assert found["loss"] == pytest.approx(result["last"]["test_loss"], rel=1e-6)
+
+
+def test_clips_that_fit_train_to_the_same_bits_whatever_is_done_with_long_ones(
+    shared_miniature: Path, tmp_path: Path
+) -> None:
+    for how in ("cut", "crop"):
+        assert main(long_clips(shared_miniature, tmp_path / how, 48, how)) == 0
+    assert kept(tmp_path / "cut") == kept(tmp_path / "crop")

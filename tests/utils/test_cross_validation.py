@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
+from conftest import write_rows
 from petl_ast import ESC50Dataset, load_adapter
 from petl_ast.config import AugmentConfig, RunConfig, load_run_config, to_yaml
 from petl_ast.data.batches import Batches
 from petl_ast.errors import UserError
 from petl_ast.models.ast_with_adapter import ASTWithAdapter
-from petl_ast.utils import fold as fold_module
+from petl_ast.utils import fold_setup
 from petl_ast.utils.cross_validation import cross_validate, summarise, summary_rows
 from petl_ast.utils.engine import EvalResult, eval_one_epoch
 from petl_ast.utils.environment import make_accelerator
@@ -74,7 +76,7 @@ def test_the_test_fold_is_scored_only_after_training_and_once_a_kind(
         scored.append({clips[i].fold for i in batches.indices})
         return eval_one_epoch(model, batches, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fold_module, "eval_one_epoch", spy)
+    monkeypatch.setattr(fold_setup, "eval_one_epoch", spy)
     cross_validate(config)
     assert scored == [{1}, {1}, {2}, {2}]
 
@@ -143,6 +145,37 @@ def test_summary_of_known_folds() -> None:
     table = summary_rows(summary)
     assert [row["fold"] for row in table] == [1, 2, "mean", "standard_deviation", "low", "high"]
     assert table[0] == {"fold": 1, "last": 0.5, "best": 0.6, "best_epoch": 3}
+
+
+def test_class_weights_change_the_training_and_no_score(
+    config: RunConfig, miniature: Path, tmp_path: Path
+) -> None:
+    table = miniature / "meta" / "esc50.csv"
+    kept = [
+        row for row in rows(table) if row["category"] != "noise" or row["filename"].split("-")[1][-1] == "0"
+    ]
+    write_rows(miniature, kept)  # one clip of noise a fold, two of the others
+    losses = {}
+    for weights in ("none", "balanced"):
+        train = dataclasses.replace(config.train, class_weights=weights, learning_rate=1e-12, epochs=1)
+        data = dataclasses.replace(config.data, root=str(miniature))
+        output = tmp_path / weights
+        summary = cross_validate(dataclasses.replace(config, train=train, data=data, output=str(output)))
+        assert load_run_config(output / "config.yaml").train.class_weights == weights
+        (epoch,) = rows(output / "fold_2" / "metrics.csv")
+        losses[weights] = epoch["train_loss"], epoch["validation_loss"]
+        (result,) = summary["folds"]
+        predictions = rows(output / "fold_2" / "predictions.csv")
+        truth, named = ([row[column] for row in predictions] for column in ("class", "last"))
+        assert result["last"]["test_balanced_accuracy"] == pytest.approx(
+            balanced_accuracy_score(truth, named)
+        )
+        expected = f1_score(truth, named, average="macro")
+        assert (
+            result["last"]["test_macro_f1"] == summary["macro_f1"]["last"]["mean"] == pytest.approx(expected)
+        )
+    assert losses["none"][0] != losses["balanced"][0]
+    assert float(losses["none"][1]) == pytest.approx(float(losses["balanced"][1]), rel=1e-5)
 
 
 def test_fixed_features_are_computed_once_and_change_no_result(

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from petl_ast.utils.engine import eval_one_epoch, train_one_epoch
+from petl_ast.utils.engine import average_windows, eval_one_epoch, train_one_epoch
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -114,3 +114,25 @@ def test_training_uses_dropout(batches: Batches, accelerator: Accelerator) -> No
     before = model.linear.weight.clone()
     train_one_epoch(model, batches, accelerator.prepare(optimizer), schedule, accelerator)
     assert torch.equal(model.linear.weight, before), "all inputs were dropped, so no weight can have moved"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_of_a_clip_are_averaged_as_probabilities(seed: int) -> None:
+    logits = 5 * torch.randn(6, 4, generator=torch.Generator().manual_seed(seed))
+    found = average_windows(logits, [2, 1, 3])
+    probabilities = logits.softmax(1)
+    expected = torch.stack([probabilities[:2].mean(0), probabilities[2], probabilities[3:].mean(0)])
+    torch.testing.assert_close(found.softmax(1), expected)
+    assert torch.equal(found[1], logits[2])
+    assert torch.equal(average_windows(logits, [1] * 6), logits)
+
+
+def test_evaluation_scores_a_clip_of_several_windows_once(accelerator: Accelerator) -> None:
+    model, x = Flat(), torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
+    labels, clip_of = torch.tensor([0, 0, 2, 1, 1]), torch.tensor([4, 4, 0, 9, 9])
+    result = eval_one_epoch(model, [(x[:3], labels[:3]), (x[3:], labels[3:])], accelerator, clip_of=clip_of)
+    assert result.labels.tolist() == [0, 2, 1]
+    with torch.no_grad():
+        expected = average_windows(model(x), [2, 1, 2])
+    torch.testing.assert_close(result.logits, expected)
+    assert result.loss == pytest.approx(F.cross_entropy(expected, result.labels).item(), rel=1e-5)

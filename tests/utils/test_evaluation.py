@@ -189,6 +189,8 @@ def evaluation() -> Evaluation:
         class_names=["dog", "a_long_name", "cat"],
         matrix=np.array([[0, 7, 0], [0, 12, 1], [0, 1, 0]]),
         report=dict.fromkeys(("dog", "a_long_name", "cat", "macro avg"), row),
+        balanced_accuracy=0.5,
+        macro_f1=1 / 3,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petl_ast.utils.metrics import class_accuracies, confusion, over_folds
+from petl_ast.utils.metrics import balanced_accuracy, class_accuracies, confusion, macro_f1, over_folds
 
 
 def test_interval_of_five_folds_by_hand() -> None:
@@ -45,3 +45,18 @@ def test_class_accuracy_is_recall_and_unknown_without_clips() -> None:
     accuracies = class_accuracies(np.array([[3, 1], [0, 0]]))
     assert accuracies[0] == 0.75
     assert np.isnan(accuracies[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_counts_the_same_however_many_clips_it_has(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, predicted = (rng.choice(4, 30, p=[0.7, 0.2, 0.1, 0.0]).tolist() for _ in range(2))
+    predicted[0] = 3  # named, though it has no clip
+    present = sorted(set(labels))
+    recalls = [np.mean([p == c for t, p in zip(labels, predicted, strict=True) if t == c]) for c in present]
+    assert balanced_accuracy(labels, predicted) == pytest.approx(np.mean(recalls))
+    scores = []
+    for c in sorted({*labels, *predicted}):
+        hits = sum(t == p == c for t, p in zip(labels, predicted, strict=True))
+        scores.append(2 * hits / (labels.count(c) + predicted.count(c)))
+    assert macro_f1(labels, predicted) == pytest.approx(np.mean(scores))
