@@ -236,11 +236,13 @@ def report_table(evaluation: Evaluation) -> Table:
 
 
 def confusion_text(evaluation: Evaluation) -> str:
-    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers; empty
-    where there is none.
+    """The confusion matrix in characters: a numbered row per true class, columns by the same numbers.
+
+    Raises:
+        ValueError: where there is none, for clips have several labels.
     """
     if evaluation.matrix is None:
-        return ""
+        raise ValueError("clips with several labels have no confusion matrix")
     width = max(len(name) for name in evaluation.class_names)
     cell = max(3, len(str(evaluation.matrix.max())) + 1)
     lines = [" " * (width + 4) + "".join(f"{i:{cell}}" for i in range(len(evaluation.class_names)))]

@@ -85,7 +85,7 @@ def curves(run: Run) -> Figure:
         axis.set(xlabel="epoch", ylabel=quantity, title=f"{quantity.capitalize()} (thin: folds, bold: mean)")
     if run.multi_label:
         _fold_lines(axes[0, 1], run, "validation_map", VALIDATION_COLOUR, "validation, mAP", "--")
-        axes[0, 1].set_title("Share of right yes and no, and mean average precision")
+        axes[0, 1].set_title("Accuracy of yes and no, and mAP")
     axes[0, 1].set_ylim(0, 1.02)
     axes[0, 1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _fold_lines(axes[1, 0], run, "gradient_norm", TRAIN_COLOUR, "2-norm, mean over steps")

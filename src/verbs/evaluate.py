@@ -49,7 +49,8 @@ def _run(options: Namespace) -> int:
         return 0
     console = screen.output()
     console.print(report_table(result))
-    print(confusion_text(result))
+    if result.matrix is not None:
+        print(confusion_text(result))
     score = result.accuracy
     if result.mean_average_precision is not None:
         score = result.mean_average_precision
