@@ -93,7 +93,7 @@ class ManyAdapters(ASTWithAdapter):
         self.train(training)
 
     def remove_adapter(self, name: str) -> None:
-        """Forget an adapter, and free its memory.
+        """Forget an adapter, and free its memory: what it trained, and a position table that no other has.
 
         Raises:
             UserError: if there is no such adapter, or it is the active one.
@@ -104,6 +104,7 @@ class ManyAdapters(ASTWithAdapter):
                 f"The adapter {name!r} is active: make another one active first, with set_adapter."
             )
         del self._models[name]
+        self._shared[0].forget_tables(self._models.values())
 
     @overload
     def forward(self, x: Tensor, adapters: None = None) -> Tensor: ...

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ..config import SpectrogramConfig
-from ..data.inputs import audio_files, missing
-from ..data.overview import Overview
+from ..data.inputs import missing
 from ..data.recording import Window, hear, hop_samples, in_order
-from ..data.spectrogram import HOP_SECONDS
+from ..data.spectrogram import seconds_per_frame
+from ..data.thumbnail import Thumbnail
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
@@ -33,7 +33,7 @@ class Prediction:
         error: What is wrong with the file; all else is then empty.
         events: What was heard when.
         timeline: The probabilities of all classes in every window.
-        overview: Its spectrogram for a picture, if one was asked for.
+        thumbnail: Its spectrogram for a picture, if one was asked for.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Prediction:
     error: str | None = None
     events: list[Event] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline, compare=False, repr=False)
-    overview: Overview | None = field(default=None, compare=False, repr=False)
+    thumbnail: Thumbnail | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -54,32 +54,33 @@ class _End:
 
 def predict(
     folder: Path,
-    paths: Sequence[Path],
+    files: Sequence[Path],
     top_k: int = 3,
     backbone: str | None = None,
     batch_size: int = 32,
     device: str = "auto",
     hop: float | None = None,
     threshold: float = 0.5,
-    overview: bool = False,
+    thumbnail: bool = False,
     on_heard: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Prediction]:
-    """Classify files, and the audio files below folders, in the order given.
+    """Classify files, in the order given.
 
     A clip that is not longer than what the adapter was trained on is padded to that and classified. A longer
     recording is classified window by window. A file that cannot be read is told in its place, and the others
-    go on. Of a recording only its probabilities are kept: 4 bytes for each window and class.
+    go on. Of a recording only its windows' times and probabilities are kept: 16 bytes for each window, and 4
+    for each of its classes.
 
     Args:
         folder: The adapter.
-        paths: Files and folders.
+        files: As `find_recordings` gives them.
         top_k: How many classes to name.
         backbone: Where the adapter's backbone lies, if it moved.
         batch_size: Windows in a forward pass.
         device: Where to compute.
         hop: Seconds between the starts of windows; half of a window if not given.
         threshold: The least probability of an event; above 0.5 a class is likelier than all others together.
-        overview: Also keep a small spectrogram of each recording.
+        thumbnail: Also keep a small spectrogram of each recording.
         on_heard: Called with the seconds of sound that were classified since it was called before.
 
     Raises:
@@ -89,23 +90,21 @@ def predict(
         raise UserError(f"top_k is {top_k} and batch_size {batch_size}; both must be at least 1.")
     if not 0 <= threshold <= 1:
         raise UserError(f"threshold is {threshold:g}; it must be a probability, 0 to 1.")
-    files = [file for path in paths for file in audio_files(path)]
     model = load_adapter(folder, backbone).to(make_accelerator(device).device)
     config, labels = model.spectrogram, model.labels
     samples = hop_samples(config, hop)
 
-    spans: list[tuple[float, float]] = []
-    # One piece of memory: many small ones, kept between large freed ones, would tear it to bits.
-    values = array("f")
-    picture = Overview(config) if overview else None
+    # One piece of memory each: many small ones, kept between large freed ones, would tear it to bits.
+    spans, values = array("d"), array("f")
+    picture = Thumbnail(config) if thumbnail else None
     items = in_order(_items(file, config, samples) for file in files)
     for batch in _batches(items, batch_size):
         windows = [item for item in batch if isinstance(item, Window)]
         probabilities = iter(_classify(model, windows, folder) if windows else ())
-        on_heard(sum(len(window.fresh) for window in windows) * HOP_SECONDS)
+        on_heard(sum(len(window.fresh) for window in windows) * seconds_per_frame(config.sampling_rate))
         for item in batch:
             if isinstance(item, Window):
-                spans.append((item.start, item.end))
+                spans.extend((item.start, item.end))
                 values.extend(next(probabilities).tolist())
                 if picture:
                     picture.add(item.fresh.numpy())
@@ -113,11 +112,12 @@ def predict(
             if item.error:
                 yield Prediction(item.path, [], item.error)
             else:
-                timeline = Timeline(labels, spans, np.array(values, np.float32).reshape(len(spans), -1))
+                windows_heard = np.array(spans).reshape(-1, 2)
+                timeline = Timeline(labels, windows_heard, np.array(values).reshape(len(windows_heard), -1))
                 events = timeline.events(threshold)
                 yield Prediction(item.path, timeline.best(top_k), None, events, timeline, picture)
-            spans, values = [], array("f")
-            picture = Overview(config) if overview else None
+            spans, values = array("d"), array("f")
+            picture = Thumbnail(config) if thumbnail else None
 
 
 def _items(path: Path, config: SpectrogramConfig, hop: int) -> Iterator[Window | _End]:

@@ -127,11 +127,11 @@ def _write_files(found: Prediction, where: Destination, stem: Path) -> None:
         path = with_ending(stem, ENDINGS[where.form])
         write_text(path, heading + TEXTS[where.form](found, where.top_k))
         print(path, flush=True)
-    if found.overview:
+    if found.thumbnail:
         from .timeline import draw_timeline  # matplotlib
 
         path = with_ending(stem, ".png")
-        draw_timeline(found.path.name, found.timeline, found.events, found.overview, path)
+        draw_timeline(found.path.name, found.timeline, found.events, found.thumbnail, path)
         print(path, flush=True)
 
 
@@ -186,7 +186,7 @@ def json_line(found: Prediction, top_k: int) -> str:
             "end": round(end, 3),
             "classes": _plain(found.timeline.best(top_k, number)),
         }
-        for number, (start, end) in enumerate(found.timeline.windows)
+        for number, (start, end) in enumerate(found.timeline.windows.tolist())
     ]
     events = [
         {"class": e.name, "start": round(e.start, 3), "end": round(e.end, 3)}

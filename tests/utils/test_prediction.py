@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from petl_ast.data.spectrogram import log_mel
 from petl_ast.errors import UserError
 from petl_ast.models.build import load_adapter
 from petl_ast.utils.prediction import Prediction, predict
+
+LAST_FRAME = 0.025  # seconds of a recording that may lie behind the start of its last whole frame
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_a_clip_of_one_window_is_what_it_was_in_training(
     for prediction in found:
         (event,) = prediction.events  # however improbable
         assert (event.name, event.peak) == prediction.classes[0]
-        assert (event.start, event.end) == prediction.timeline.windows[0]
+        assert (event.start, event.end) == tuple(prediction.timeline.windows[0])
 
 
 def long_recording(path: Path, clips: list[Path]) -> np.ndarray:
@@ -167,11 +170,35 @@ def test_what_was_heard_and_drawn_is_the_whole_recording(
     long_recording(tmp_path / "long.wav", clips)
     heard: list[float] = []
     (found,) = predict(
-        adapter, [tmp_path / "long.wav"], device="cpu", batch_size=2, overview=True, on_heard=heard.append
+        adapter, [tmp_path / "long.wav"], device="cpu", batch_size=2, thumbnail=True, on_heard=heard.append
     )
-    assert sum(heard) == pytest.approx(found.timeline.seconds, abs=0.02)
-    assert found.overview is not None
-    assert len(found.overview.columns()) * found.overview.seconds_per_column == pytest.approx(sum(heard))
+    assert sum(heard) == pytest.approx(found.timeline.seconds, abs=LAST_FRAME)
+    assert found.thumbnail is not None
+    assert len(found.thumbnail.columns()) * found.thumbnail.seconds_per_column == pytest.approx(sum(heard))
+
+
+def test_the_pictures_time_is_the_recordings(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
+    """Hops of 1.5 frames: rounded for each window, the picture would be a third too long."""
+    sound = long_recording(tmp_path / "long.wav", clips)
+    (found,) = predict(adapter, [tmp_path / "long.wav"], device="cpu", hop=0.015, thumbnail=True)
+    assert found.thumbnail is not None
+    drawn = len(found.thumbnail.columns()) * found.thumbnail.seconds_per_column
+    assert drawn == pytest.approx(len(sound) / SAMPLING_RATE, abs=LAST_FRAME)
+
+
+def test_what_is_kept_of_a_recording_is_compact(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
+    """16 bytes for a window, and 4 for each of its three classes."""
+    long_recording(tmp_path / "long.wav", clips * 4)
+    tracemalloc.start()
+    try:
+        found = list(predict(adapter, [tmp_path / "long.wav"], device="cpu", hop=0.01, threshold=1))
+        windows, before = len(found[0].timeline.windows), tracemalloc.get_traced_memory()[0]
+        found.clear()
+        kept = before - tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert windows > 1000
+    assert kept < 1.1 * windows * (16 + 4 * 3) + 2000
 
 
 def test_a_recording_that_breaks_off_is_an_error_and_nothing_else(
@@ -185,7 +212,7 @@ def test_a_recording_that_breaks_off_is_an_error_and_nothing_else(
         adapter, [clips[0], tmp_path / "late.wav", clips[1]], device="cpu", batch_size=4
     )
     assert found.error is not None and "not finite" in found.error
-    assert found.classes == found.events == found.timeline.windows == []
+    assert found.classes == found.events == found.timeline.windows.tolist() == []
     assert len(alone.timeline.windows) == len(other.timeline.windows) == 1
 
 

@@ -31,7 +31,7 @@ ROWS = [(0.75, 0.25, 0), (0.75, 0.25, 0), (0, 0.625, 0.375), (0.375, 0.375, 0.25
 
 def prediction(path: str, rows: list[tuple[float, ...]], top_k: int = 2) -> Prediction:
     windows = [(2.5 * i, 2.5 * i + 5) for i in range(len(rows))]
-    timeline = Timeline(LABELS, windows, np.array(rows, np.float32))
+    timeline = Timeline(LABELS, np.array(windows, float), np.array(rows, np.float32))
     return Prediction(Path(path), timeline.best(top_k), None, timeline.events(0.5), timeline)
 
 
