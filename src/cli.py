@@ -49,8 +49,10 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         for path in configs:
             check_config_file(Path(path), chosen.config if chosen else RunConfig)
         folder = None
+        words = [] if verb else arguments[:1]
+        if chosen:
+            arguments = [*words, *chosen.arranged(arguments[len(words) :])]
         if chosen is VERBS["train"]:
-            words = [] if verb else arguments[:1]
             arguments, folder = split_folder(arguments[len(words) :])
             arguments = [*words, *([folder] if folder else []), *arguments]
         if verb is None:

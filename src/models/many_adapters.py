@@ -78,7 +78,8 @@ class ManyAdapters(ASTWithAdapter):
         """
         _check_new(name, self.adapters)
         saved = SavedAdapter.read(Path(folder))
-        self._models[name] = saved.on(self._shared[0], "Load it by itself, with load_adapter.")
+        remedy = f"{self._active!r} stands on that one; load the other by itself, with load_adapter."
+        self._models[name] = saved.on(self._shared[0], remedy)
 
     def set_adapter(self, name: str) -> None:
         """Make an adapter the active one. Nothing is computed, read or copied.

@@ -18,6 +18,7 @@ from ..data.thumbnail import Thumbnail
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
+from ..models.many_adapters import FIRST
 from .environment import make_accelerator
 from .events import Classes, Event, Probabilities, Timeline
 
@@ -34,6 +35,7 @@ class Prediction:
         events: What was heard when.
         timeline: The probabilities of all classes in every window.
         thumbnail: Its spectrogram for a picture, if one was asked for.
+        adapter: Whose prediction this is, if several were asked (`adapter_names`).
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Prediction:
     events: list[Event] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline, compare=False, repr=False)
     thumbnail: Thumbnail | None = field(default=None, compare=False, repr=False)
+    adapter: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _End:
 
 
 def predict(
-    folder: Path,
+    folder: Path | Sequence[Path],
     files: Sequence[Path],
     top_k: int = 3,
     backbone: str | None = None,
@@ -71,8 +74,12 @@ def predict(
     go on. Of a recording only its windows' times and probabilities are kept: 16 bytes for each window, and 4
     for each of its classes.
 
+    Several adapters of one backbone, trained on the same spectrograms, hear files together: the backbone is
+    loaded and each file decoded once. Of each file every adapter's prediction comes in the adapters' order; a
+    file that cannot be read is told once.
+
     Args:
-        folder: The adapter.
+        folder: The adapter, or several.
         files: As `find_recordings` gives them.
         top_k: How many classes to name.
         backbone: Where the adapter's backbone lies, if it moved.
@@ -84,40 +91,86 @@ def predict(
         on_heard: Called with the seconds of sound that were classified since it was called before.
 
     Raises:
-        UserError: if the adapter cannot be loaded, or a number makes no sense.
+        UserError: if an adapter cannot be loaded, several cannot hear together, or a number makes no sense.
     """
     if top_k < 1 or batch_size < 1:
         raise UserError(f"top_k is {top_k} and batch_size {batch_size}; both must be at least 1.")
     if not 0 <= threshold <= 1:
         raise UserError(f"threshold is {threshold:g}; it must be a probability, 0 to 1.")
-    model = load_adapter(folder, backbone).to(make_accelerator(device).device)
-    config, labels = model.spectrogram, model.labels
+    folders = [folder] if isinstance(folder, str | Path) else list(folder)
+    names = adapter_names(folders)
+    models = _load(folders, names, backbone, device)
+    config, labels = models[0].spectrogram, [model.labels for model in models]
     samples = hop_samples(config, hop)
 
     # One piece of memory each: many small ones, kept between large freed ones, would tear it to bits.
-    spans, values = array("d"), array("f")
+    spans, values = array("d"), [array("f") for _ in models]
     picture = Thumbnail(config) if thumbnail else None
     items = in_order(_items(file, config, samples) for file in files)
     for batch in _batches(items, batch_size):
         windows = [item for item in batch if isinstance(item, Window)]
-        probabilities = iter(_classify(model, windows, folder) if windows else ())
+        rows = iter(_classify(models, windows, folders) if windows else ())
         on_heard(sum(len(window.fresh) for window in windows) * seconds_per_frame(config.sampling_rate))
         for item in batch:
             if isinstance(item, Window):
                 spans.extend((item.start, item.end))
-                values.extend(next(probabilities).tolist())
+                for kept, row in zip(values, next(rows), strict=True):
+                    kept.extend(row.tolist())
                 if picture:
                     picture.add(item.fresh.numpy())
                 continue
             if item.error:
                 yield Prediction(item.path, [], item.error)
             else:
-                windows_heard = np.array(spans).reshape(-1, 2)
-                timeline = Timeline(labels, windows_heard, np.array(values).reshape(len(windows_heard), -1))
-                events = timeline.events(threshold)
-                yield Prediction(item.path, timeline.best(top_k), None, events, timeline, picture)
-            spans, values = array("d"), array("f")
+                times = np.array(spans).reshape(-1, 2)
+                for name, its_labels, kept in zip(names, labels, values, strict=True):
+                    timeline = Timeline(its_labels, times, np.array(kept).reshape(len(times), -1))
+                    best, events = timeline.best(top_k), timeline.events(threshold)
+                    yield Prediction(item.path, best, None, events, timeline, picture, name)
+            spans, values = array("d"), [array("f") for _ in models]
             picture = Thumbnail(config) if thumbnail else None
+
+
+def adapter_names(folders: Sequence[str | Path]) -> list[str]:
+    """What to call adapters side by side: the end of each folder's path, as much as tells them apart.
+
+    Returns:
+        "" for one alone: nobody asks whose prediction it is.
+
+    Raises:
+        UserError: if a folder is named twice.
+    """
+    if len(folders) == 1:
+        return [""]
+    paths = [Path(folder).resolve().parts for folder in folders]
+    if twice := [str(folder) for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]:
+        raise UserError(f"the adapter {twice[0]} is named {len(twice)} times; once is enough.")
+    depth, names = 1, ["/".join(path[-1:]) for path in paths]
+    while len(set(names)) < len(names):
+        depth += 1
+        names = ["/".join(path[-depth:]) for path in paths]
+    return names
+
+
+def _load(
+    folders: Sequence[Path], names: Sequence[str], backbone: str | None, device: str
+) -> list[ASTWithAdapter]:
+    """The adapters on one backbone.
+
+    Raises:
+        UserError: if they are no adapters of one backbone and one kind of spectrogram.
+    """
+    model = load_adapter(folders[0], backbone, names[0] or FIRST)
+    for folder, name in zip(folders[1:], names[1:], strict=True):
+        model.add_adapter(name, folder)
+        ours, others = vars(model.spectrogram), vars(model.get_adapter(name).spectrogram)
+        if differing := [f"{key} {ours[key]} and {others[key]}" for key in ours if ours[key] != others[key]]:
+            raise UserError(
+                f"{folders[0]} and {folder} hear different spectrograms: {', '.join(differing)}. Each "
+                "needs a run of its own."
+            )
+    model.to(make_accelerator(device).device)
+    return [model.get_adapter(name) for name in model.adapters]
 
 
 def _items(path: Path, config: SpectrogramConfig, hop: int) -> Iterator[Window | _End]:
@@ -146,12 +199,17 @@ def _batches(items: Iterable[Window | _End], size: int) -> Iterator[list[Window 
         yield batch
 
 
-def _classify(model: ASTWithAdapter, windows: Sequence[Window], source: Path) -> Probabilities:
-    """Probabilities, float32 [windows, classes]."""
-    device = next(model.parameters()).device
-    with torch.inference_mode():
-        logits = model(torch.stack([window.spectrogram for window in windows]).to(device))
-    if not logits.isfinite().all():
-        raise UserError(f"{source} computes values that are not finite: its weights are of no use.")
-    probabilities: Probabilities = logits.float().softmax(1).cpu().numpy()
-    return probabilities
+def _classify(
+    models: Sequence[ASTWithAdapter], windows: Sequence[Window], sources: Sequence[Path]
+) -> Iterator[tuple[Probabilities, ...]]:
+    """Of each window, every model's probabilities, float32 [its classes]."""
+    device = next(models[0].parameters()).device
+    spectrograms = torch.stack([window.spectrogram for window in windows]).to(device)
+    found = []
+    for model, source in zip(models, sources, strict=True):
+        with torch.inference_mode():
+            logits = model(spectrograms)
+        if not logits.isfinite().all():
+            raise UserError(f"{source} computes values that are not finite: its weights are of no use.")
+        found.append(logits.float().softmax(1).cpu().numpy())
+    return zip(*found, strict=True)
