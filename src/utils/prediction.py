@@ -138,8 +138,10 @@ def adapter_names(folders: Sequence[str | Path]) -> list[str]:
         "" for one alone: nobody asks whose prediction it is.
 
     Raises:
-        UserError: if a folder is named twice.
+        UserError: if there is none, or a folder is named twice.
     """
+    if not folders:
+        raise UserError("no adapter is named; there must be one.")
     if len(folders) == 1:
         return [""]
     paths = [Path(folder).resolve().parts for folder in folders]

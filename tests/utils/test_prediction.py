@@ -301,6 +301,8 @@ def test_adapters_are_called_by_what_tells_them_apart(folders: list[str], names:
 def test_adapters_that_cannot_hear_together(adapters: list[Path], clips: list[Path], tmp_path: Path) -> None:
     """Each message names both."""
     first, other, *_ = adapters
+    with pytest.raises(UserError, match="no adapter is named"):
+        list(predict([], clips, device="cpu"))
     with pytest.raises(UserError, match=f"{first} is named 2 times"):
         list(predict([first, other, first], clips, device="cpu"))
     shutil.copytree(other, tmp_path / "softer")
