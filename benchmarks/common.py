@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def keep(name: str, results: Any) -> None:
     path = RESULTS / f"{name}.json"
     whole = {
         "date": date.today().isoformat(),
-        "command": f"python -m benchmarks.{name} {' '.join(sys.argv[1:])}".strip(),
+        "command": shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "machine": machine(),
         "results": results,
     }

@@ -72,7 +72,7 @@ def peak(adapter: Path, recording: Path) -> dict[str, float]:
     from petl_ast.utils.prediction import predict
 
     begin = time.perf_counter()
-    (found,) = predict(adapter, [recording], batch_size=8, device="cpu", overview=True)
+    (found,) = predict(adapter, [recording], batch_size=8, device="cpu", thumbnail=True)
     seconds = time.perf_counter() - begin
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"windows": len(found.timeline.windows), "seconds": seconds, "megabytes": kilobytes / 1000}
@@ -227,7 +227,7 @@ def main() -> None:
             results = speed(folder, options.full, options.windows, options.rounds, options.batch)
         else:
             results = detection(folder, options)
-    keep("recordings", {options.what: results})
+    keep(f"recordings_{options.what}", results)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,10 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         for path in configs:
             check_config_file(Path(path), chosen.config if chosen else RunConfig)
         own: dict[str, Any] = {}
+        words = [] if verb else arguments[:1]
+        if chosen:
+            arguments = [*words, *chosen.arranged(arguments[len(words) :])]
         if chosen is VERBS["train"]:
-            words = [] if verb else arguments[:1]
             arguments, folder = split_folder(arguments[len(words) :])
             if folder:
                 own, words = defaults(folder, arguments, configs), [*words, folder]

@@ -529,6 +529,35 @@ def test_a_list_a_pattern_and_a_missing_file(finished_run: Path, clips: list[Pat
     ]
 
 
+def test_several_adapters_hear_the_same_clips(finished_run: Path, clips: list[Path], tmp_path: Path) -> None:
+    one, other = (finished_run / f"fold_{fold}" / "last" for fold in (1, 2))
+    words = ["predict", "--adapter", one, f"--adapter={other}", "--json", ON_CPU]
+    done = run_command(*words, clips[0], clips[1])
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["clip"], line["adapter"]) for line in found] == [
+        (str(clip), name) for clip in clips[:2] for name in ("fold_1/last", "fold_2/last")
+    ]
+    pictures = run_command(*words[:-2], clips[0], "--picture", "--output", tmp_path / "out", ON_CPU)
+    assert [Path(line).name for line in pictures.stdout.splitlines() if line.endswith(".png")] == [
+        f"{clips[0].stem}_fold_{fold}_last.png" for fold in (1, 2)
+    ]
+
+
+def test_one_adapter_may_be_an_option(
+    finished_run: Path, clips: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it stands; what is printed is the same to the byte."""
+    adapter, clip = str(finished_run / "fold_1" / "last"), str(clips[0])
+    said = []
+    for words in ([adapter, clip], ["--adapter", adapter, clip], [clip, f"--adapter={adapter}"]):
+        assert main(["predict", *words, "--format=csv", ON_CPU]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2] != ""
+    assert main(["predict", clip, "--adapter"]) == 2
+    assert "--adapter: expected one argument" in capsys.readouterr().err
+
+
 def long_recording(path: Path, seconds: int) -> None:
     """Silence, which compresses well."""
     with soundfile.SoundFile(path, "w", 16000, 1) as file:

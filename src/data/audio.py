@@ -18,7 +18,7 @@ LARGEST_SAMPLE = 1e6  # full scale is 1; from about 1e15 the power of a spectrum
 LOWEST_RATE, HIGHEST_RATE = 100, 768_000  # below, resampling takes forever; above, nothing records
 WHOLE = 2**22  # what has no more samples than this (95 s at 44.1 kHz) is read whole whatever is wanted
 MARGIN = 1024  # samples of the lower rate behind the wanted ones; the resampling filter sees about 130
-BLOCK_VALUES = 2**18  # decoded at once, all channels together
+BLOCK_VALUES = 2**18  # in memory at once: all channels as decoded, or one resampled
 # By its ending a file is taken for sound; raw samples do not say what they are.
 ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"}
 ENDINGS |= {".aif", ".oga", ".opus"}
@@ -75,14 +75,19 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise UserError(f"{path}: cannot be decoded ({str(error).split(': ')[-1]})") from error
 
 
-def mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[Waveform]:
+def mono_blocks(file: soundfile.SoundFile, path: Path, ratio: float = 1.0) -> Iterator[Waveform]:
     """Decode to the mean of the channels, block by block: memory follows what the file holds and not what its
     header says.
+
+    Args:
+        file: Opened.
+        path: What messages call it.
+        ratio: Samples that resampling will make of one.
 
     Raises:
         UserError: for values that are no samples.
     """
-    size = max(1, BLOCK_VALUES // file.channels)
+    size = max(1, int(BLOCK_VALUES / max(file.channels, ratio)))
     while len(block := file.read(size, dtype="float32", always_2d=True)):
         mono = block[:, 0].copy() if file.channels == 1 else block.mean(axis=1)
         if not (np.abs(mono) < LARGEST_SAMPLE).all():

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import soundfile
-
 from ..errors import UserError
+from .audio import ENDINGS
 
 STDIN = "-"
 
@@ -56,6 +55,4 @@ def missing(path: Path) -> str | None:
 
 
 def _audio(files: Iterable[Path]) -> list[Path]:
-    formats = soundfile.available_formats().keys() - {"RAW"}  # raw samples do not say what they are
-    endings = {f".{name.lower()}" for name in formats} | {".aif", ".oga", ".opus"}
-    return [file for file in files if file.suffix.lower() in endings and file.is_file()]
+    return [file for file in files if file.suffix.lower() in ENDINGS and file.is_file()]

@@ -19,7 +19,14 @@ from torch import Tensor
 from ..config import SpectrogramConfig
 from ..errors import UserError
 from .audio import Waveform, mono_blocks, opened
-from .spectrogram import HOP_SECONDS, log_mel, number_of_frames, samples_heard, samples_per_frame
+from .spectrogram import (
+    HOP_SECONDS,
+    log_mel,
+    number_of_frames,
+    samples_heard,
+    samples_per_frame,
+    seconds_per_frame,
+)
 
 T = TypeVar("T")
 MOST_WHOLE_FRAMES = 1_000_000  # of one clip: they are in memory until they are on the disk, 512 MB
@@ -33,7 +40,8 @@ class Window:
         start: Where it begins in the recording, in seconds.
         end: Where it ends, in seconds.
         spectrogram: The model's input, float32 [max_length, num_mel_bins].
-        fresh: The frames of it that no earlier window held, without padding [frames, num_mel_bins].
+        fresh: The frames of it that no earlier window held, without padding [frames, num_mel_bins]; those of
+            all windows are as many as the whole recording has.
     """
 
     start: float
@@ -56,14 +64,15 @@ def hear(path: Path, config: SpectrogramConfig, hop: int) -> Iterator[Window]:
     Raises:
         UserError: as `read_waveform`; also behind the first windows, where a file may be damaged.
     """
-    rate, frame, heard = config.sampling_rate, samples_per_frame(config.sampling_rate), 0
+    rate, frame, given = config.sampling_rate, samples_per_frame(config.sampling_rate), 0
     for start, samples in cut(stream_waveform(path, rate), samples_heard(config), hop, frame):
         end = start + len(samples)
         frames = min(number_of_frames(len(samples), rate), config.max_length)
-        fresh = min(math.ceil((end - heard) / frame), frames)
+        # Counted from the recording's start: hops need not be whole frames, and what is rounded would add up.
+        fresh = min(number_of_frames(end, rate) - given, frames)
         spectrogram = log_mel([samples], config)[0]
         yield Window(start / rate, end / rate, spectrogram, spectrogram[frames - fresh : frames])
-        heard = end
+        given += fresh
 
 
 def hop_samples(config: SpectrogramConfig, seconds: float | None) -> int:
@@ -74,10 +83,10 @@ def hop_samples(config: SpectrogramConfig, seconds: float | None) -> int:
     Raises:
         UserError: if that is less than a frame, or leaves gaps between the windows.
     """
-    length, rate = samples_heard(config), config.sampling_rate
-    whole = config.max_length * HOP_SECONDS
+    rate = config.sampling_rate
+    whole = config.max_length * seconds_per_frame(rate)
     wanted = whole / 2 if seconds is None else seconds
-    if not (wanted >= HOP_SECONDS and wanted * rate <= length):
+    if not HOP_SECONDS <= wanted <= whole:
         raise UserError(
             f"hop is {wanted:g} seconds; it must be {HOP_SECONDS:g} to {whole:g}, the length of a window."
         )
@@ -130,7 +139,8 @@ def stream_waveform(path: Path, sampling_rate: int) -> Iterator[Waveform]:
     """
     decoded = given = 0
     with opened(path) as file:
-        blocks, ratio = mono_blocks(file, path), sampling_rate / file.samplerate
+        ratio = sampling_rate / file.samplerate
+        blocks = mono_blocks(file, path, ratio)
         if file.samplerate == sampling_rate:
             for block in blocks:
                 decoded += len(block)

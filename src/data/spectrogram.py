@@ -70,6 +70,11 @@ def samples_per_frame(sampling_rate: int) -> int:
     return _window_and_hop(sampling_rate)[1]
 
 
+def seconds_per_frame(sampling_rate: int) -> float:
+    """`HOP_SECONDS` where that is a whole number of samples, else a bit less."""
+    return samples_per_frame(sampling_rate) / sampling_rate
+
+
 def number_of_frames(samples: int, sampling_rate: int) -> int:
     """Whole windows in a clip of so many samples; a clip shorter than one window counts as one, padded with
     zeros.

@@ -78,7 +78,8 @@ class ManyAdapters(ASTWithAdapter):
         """
         _check_new(name, self.adapters)
         saved = SavedAdapter.read(Path(folder))
-        self._models[name] = saved.on(self._shared[0], "Load it by itself, with load_adapter.")
+        remedy = f"{self._active!r} stands on that one; load the other by itself, with load_adapter."
+        self._models[name] = saved.on(self._shared[0], remedy)
 
     def set_adapter(self, name: str) -> None:
         """Make an adapter the active one. Nothing is computed, read or copied.
@@ -93,7 +94,7 @@ class ManyAdapters(ASTWithAdapter):
         self.train(training)
 
     def remove_adapter(self, name: str) -> None:
-        """Forget an adapter, and free its memory.
+        """Forget an adapter, and free its memory: what it trained, and a position table that no other has.
 
         Raises:
             UserError: if there is no such adapter, or it is the active one.
@@ -104,6 +105,7 @@ class ManyAdapters(ASTWithAdapter):
                 f"The adapter {name!r} is active: make another one active first, with set_adapter."
             )
         del self._models[name]
+        self._shared[0].forget_tables(self._models.values())
 
     @overload
     def forward(self, x: Tensor, adapters: None = None) -> Tensor: ...

@@ -9,7 +9,7 @@ its checkpoint has it is kept, for the next adapter to start from.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -60,6 +60,12 @@ class SharedBackbone(nn.Module):
             self.tables[key] = tree.embeddings.position_embeddings
         tree.embeddings.position_embeddings = self.tables[key]
         return tree
+
+    def forget_tables(self, models: Iterable[nn.Module]) -> None:
+        """Free the position tables that none of the models on this backbone has."""
+        used = {id(parameter) for model in models for parameter in model.parameters()}
+        for key in [key for key, table in self.tables.items() if id(table) not in used]:
+            del self.tables[key]
 
     def shape(self) -> ASTModel:
         """A tree that takes no memory, to ask what a method would make of it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
 Probabilities = npt.NDArray[np.float32]
+Spans = npt.NDArray[np.float64]
 Classes = list[tuple[str, float]]
 PLAIN_THRESHOLD = 0.5  # where neither a user nor an adapter gives one
 
@@ -40,20 +41,20 @@ class Timeline:
 
     Attributes:
         labels: Class names.
-        windows: Start and end of each window, in seconds.
+        windows: Start and end of each window, in seconds, float64 [windows, 2].
         probabilities: float32 [windows, classes].
         thresholds: Where a recording may be of several classes at once, the least probability of each.
     """
 
     labels: list[str] = field(default_factory=list)
-    windows: list[tuple[float, float]] = field(default_factory=list)
+    windows: Spans = field(default_factory=lambda: np.zeros((0, 2)))
     probabilities: Probabilities = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     thresholds: list[float] | None = None
 
     @property
     def seconds(self) -> float:
         """How long the recording is."""
-        return self.windows[-1][1]
+        return float(self.windows[-1, 1])
 
     def best(self, top_k: int, window: int | None = None) -> Classes:
         """The most probable classes of one window, or on average over all."""
@@ -61,17 +62,18 @@ class Timeline:
         order = np.argsort(-values, kind="stable")[:top_k]
         return [(self.labels[i], float(values[i])) for i in order]
 
-    def edges(self) -> list[float]:
+    def edges(self) -> Spans:
         """Where one window's say ends and the next one's begins: half-way between their centres.
 
         Each window speaks for the time that is nearer to its centre than to any other: windows overlap, but
         what is said of the recording does not.
 
         Returns:
-            The recording's start, the edges between neighbouring windows, and its end, in seconds.
+            The recording's start, the edges between neighbouring windows, and its end, in seconds, float64
+            [windows + 1].
         """
-        centres = [(start + end) / 2 for start, end in self.windows]
-        return [0.0, *((one + other) / 2 for one, other in pairwise(centres)), self.seconds]
+        centres = self.windows.mean(axis=1)
+        return np.concatenate(([0.0], (centres[:-1] + centres[1:]) / 2, [self.seconds]))
 
     def events(self, threshold: float) -> list[Event]:
         """Neighbouring windows with the same most probable class, at least `threshold`, as one event.
@@ -101,9 +103,9 @@ class Timeline:
                     found.append(self._event(label, list(group), edges))
         return sorted(found, key=lambda event: (event.start, -event.probability))
 
-    def _event(self, label: int, rows: list[int], edges: list[float]) -> Event:
+    def _event(self, label: int, rows: list[int], edges: Spans) -> Event:
         values = self.probabilities[rows, label]
-        span = edges[rows[0]], edges[rows[-1] + 1]
+        span = float(edges[rows[0]]), float(edges[rows[-1] + 1])
         return Event(*span, self.labels[label], float(values.mean()), float(values.max()), len(rows))
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from ..config import SpectrogramConfig
-from ..data.inputs import audio_files, missing
-from ..data.overview import Overview
+from ..data.inputs import missing
 from ..data.recording import Window, hear, hop_samples, in_order
-from ..data.spectrogram import HOP_SECONDS
+from ..data.spectrogram import seconds_per_frame
+from ..data.thumbnail import Thumbnail
 from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
+from ..models.many_adapters import FIRST
 from .environment import make_accelerator
 from .events import PLAIN_THRESHOLD, Classes, Event, Probabilities, Timeline
 
@@ -33,7 +34,8 @@ class Prediction:
         error: What is wrong with the file; all else is then empty.
         events: What was heard when.
         timeline: The probabilities of all classes in every window.
-        overview: Its spectrogram for a picture, if one was asked for.
+        thumbnail: Its spectrogram for a picture, if one was asked for.
+        adapter: Whose prediction this is, if several were asked (`adapter_names`).
     """
 
     path: Path
@@ -41,7 +43,8 @@ class Prediction:
     error: str | None = None
     events: list[Event] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline, compare=False, repr=False)
-    overview: Overview | None = field(default=None, compare=False, repr=False)
+    thumbnail: Thumbnail | None = field(default=None, compare=False, repr=False)
+    adapter: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,26 +56,31 @@ class _End:
 
 
 def predict(
-    folder: Path,
-    paths: Sequence[Path],
+    folder: Path | Sequence[Path],
+    files: Sequence[Path],
     top_k: int = 3,
     backbone: str | None = None,
     batch_size: int = 32,
     device: str = "auto",
     hop: float | None = None,
     threshold: float | None = None,
-    overview: bool = False,
+    thumbnail: bool = False,
     on_heard: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Prediction]:
-    """Classify files, and the audio files below folders, in the order given.
+    """Classify files, in the order given.
 
     A clip that is not longer than what the adapter was trained on is padded to that and classified. A longer
     recording is classified window by window. A file that cannot be read is told in its place, and the others
-    go on. Of a recording only its probabilities are kept: 4 bytes for each window and class.
+    go on. Of a recording only its windows' times and probabilities are kept: 16 bytes for each window, and 4
+    for each of its classes.
+
+    Several adapters of one backbone, trained on the same spectrograms, hear files together: the backbone is
+    loaded and each file decoded once. Of each file every adapter's prediction comes in the adapters' order; a
+    file that cannot be read is told once.
 
     Args:
-        folder: The adapter.
-        paths: Files and folders.
+        folder: The adapter, or several.
+        files: As `find_recordings` gives them.
         top_k: How many classes to name.
         backbone: Where the adapter's backbone lies, if it moved.
         batch_size: Windows in a forward pass.
@@ -80,49 +88,100 @@ def predict(
         hop: Seconds between the starts of windows; half of a window if not given.
         threshold: The least probability of an event; above 0.5 a class is likelier than all others together.
             If not given, 0.5, or what the adapter keeps for each class where a clip may have several labels.
-        overview: Also keep a small spectrogram of each recording.
+        thumbnail: Also keep a small spectrogram of each recording.
         on_heard: Called with the seconds of sound that were classified since it was called before.
 
     Raises:
-        UserError: if the adapter cannot be loaded, or a number makes no sense.
+        UserError: if an adapter cannot be loaded, several cannot hear together, or a number makes no sense.
     """
     if top_k < 1 or batch_size < 1:
         raise UserError(f"top_k is {top_k} and batch_size {batch_size}; both must be at least 1.")
     if threshold is not None and not 0 <= threshold <= 1:
         raise UserError(f"threshold is {threshold:g}; it must be a probability, 0 to 1.")
-    files = [file for path in paths for file in audio_files(path)]
-    model = load_adapter(folder, backbone).to(make_accelerator(device).device)
-    config, labels = model.spectrogram, model.labels
+    folders = [folder] if isinstance(folder, str | Path) else list(folder)
+    names = adapter_names(folders)
+    models = _load(folders, names, backbone, device)
+    config = models[0].spectrogram
     samples = hop_samples(config, hop)
-    thresholds = model.thresholds
-    if thresholds and threshold is not None:
-        thresholds = [threshold] * len(labels)
 
-    spans: list[tuple[float, float]] = []
-    # One piece of memory: many small ones, kept between large freed ones, would tear it to bits.
-    values = array("f")
-    picture = Overview(config) if overview else None
+    # One piece of memory each: many small ones, kept between large freed ones, would tear it to bits.
+    spans, values = array("d"), [array("f") for _ in models]
+    picture = Thumbnail(config) if thumbnail else None
     items = in_order(_items(file, config, samples) for file in files)
     for batch in _batches(items, batch_size):
         windows = [item for item in batch if isinstance(item, Window)]
-        probabilities = iter(_classify(model, windows, folder) if windows else ())
-        on_heard(sum(len(window.fresh) for window in windows) * HOP_SECONDS)
+        rows = iter(_classify(models, windows, folders) if windows else ())
+        on_heard(sum(len(window.fresh) for window in windows) * seconds_per_frame(config.sampling_rate))
         for item in batch:
             if isinstance(item, Window):
-                spans.append((item.start, item.end))
-                values.extend(next(probabilities).tolist())
+                spans.extend((item.start, item.end))
+                for kept, row in zip(values, next(rows), strict=True):
+                    kept.extend(row.tolist())
                 if picture:
                     picture.add(item.fresh.numpy())
                 continue
             if item.error:
                 yield Prediction(item.path, [], item.error)
             else:
-                heard = np.array(values, np.float32).reshape(len(spans), -1)
-                timeline = Timeline(labels, spans, heard, thresholds)
-                events = timeline.events(PLAIN_THRESHOLD if threshold is None else threshold)
-                yield Prediction(item.path, timeline.best(top_k), None, events, timeline, picture)
-            spans, values = [], array("f")
-            picture = Overview(config) if overview else None
+                times = np.array(spans).reshape(-1, 2)
+                for name, model, kept in zip(names, models, values, strict=True):
+                    heard = np.array(kept).reshape(len(times), -1)
+                    timeline = Timeline(model.labels, times, heard, _thresholds(model, threshold))
+                    best = timeline.best(top_k)
+                    events = timeline.events(PLAIN_THRESHOLD if threshold is None else threshold)
+                    yield Prediction(item.path, best, None, events, timeline, picture, name)
+            spans, values = array("d"), [array("f") for _ in models]
+            picture = Thumbnail(config) if thumbnail else None
+
+
+def adapter_names(folders: Sequence[str | Path]) -> list[str]:
+    """What to call adapters side by side: the end of each folder's path, as much as tells them apart.
+
+    Returns:
+        "" for one alone: nobody asks whose prediction it is.
+
+    Raises:
+        UserError: if there is none, or a folder is named twice.
+    """
+    if not folders:
+        raise UserError("no adapter is named; there must be one.")
+    if len(folders) == 1:
+        return [""]
+    paths = [Path(folder).resolve().parts for folder in folders]
+    if twice := [str(folder) for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]:
+        raise UserError(f"the adapter {twice[0]} is named {len(twice)} times; once is enough.")
+    depth, names = 1, ["/".join(path[-1:]) for path in paths]
+    while len(set(names)) < len(names):
+        depth += 1
+        names = ["/".join(path[-depth:]) for path in paths]
+    return names
+
+
+def _load(
+    folders: Sequence[Path], names: Sequence[str], backbone: str | None, device: str
+) -> list[ASTWithAdapter]:
+    """The adapters on one backbone.
+
+    Raises:
+        UserError: if they are no adapters of one backbone and one kind of spectrogram.
+    """
+    model = load_adapter(folders[0], backbone, names[0] or FIRST)
+    for folder, name in zip(folders[1:], names[1:], strict=True):
+        model.add_adapter(name, folder)
+        ours, others = vars(model.spectrogram), vars(model.get_adapter(name).spectrogram)
+        if differing := [f"{key} {ours[key]} and {others[key]}" for key in ours if ours[key] != others[key]]:
+            raise UserError(
+                f"{folders[0]} and {folder} hear different spectrograms: {', '.join(differing)}. Each "
+                "needs a run of its own."
+            )
+    model.to(make_accelerator(device).device)
+    return [model.get_adapter(name) for name in model.adapters]
+
+
+def _thresholds(model: ASTWithAdapter, threshold: float | None) -> list[float] | None:
+    """Of each class, where a clip may have several labels: the adapter's own, or what was asked for."""
+    kept = model.thresholds
+    return [threshold] * len(kept) if kept and threshold is not None else kept
 
 
 def _items(path: Path, config: SpectrogramConfig, hop: int) -> Iterator[Window | _End]:
@@ -151,13 +210,18 @@ def _batches(items: Iterable[Window | _End], size: int) -> Iterator[list[Window 
         yield batch
 
 
-def _classify(model: ASTWithAdapter, windows: Sequence[Window], source: Path) -> Probabilities:
-    """Probabilities, float32 [windows, classes]."""
-    device = next(model.parameters()).device
-    with torch.inference_mode():
-        logits = model(torch.stack([window.spectrogram for window in windows]).to(device))
-    if not logits.isfinite().all():
-        raise UserError(f"{source} computes values that are not finite: its weights are of no use.")
-    values = logits.float().sigmoid() if model.thresholds else logits.float().softmax(1)
-    probabilities: Probabilities = values.cpu().numpy()
-    return probabilities
+def _classify(
+    models: Sequence[ASTWithAdapter], windows: Sequence[Window], sources: Sequence[Path]
+) -> Iterator[tuple[Probabilities, ...]]:
+    """Of each window, every model's probabilities, float32 [its classes]."""
+    device = next(models[0].parameters()).device
+    spectrograms = torch.stack([window.spectrogram for window in windows]).to(device)
+    found = []
+    for model, source in zip(models, sources, strict=True):
+        with torch.inference_mode():
+            logits = model(spectrograms)
+        if not logits.isfinite().all():
+            raise UserError(f"{source} computes values that are not finite: its weights are of no use.")
+        values = logits.float().sigmoid() if model.thresholds else logits.float().softmax(1)
+        found.append(values.cpu().numpy())
+    return zip(*found, strict=True)

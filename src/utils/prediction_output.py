@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,20 +35,29 @@ class Destination:
     Attributes:
         form: How they are written.
         top_k: How many classes JSON names in each window.
-        files: For each recording, its file's path without an ending; None: to standard output.
+        files: For each prediction, its file's path without an ending; None: to standard output.
         picture: Whether to draw each recording.
+        adapters: How many predictions there are of each recording.
     """
 
     form: Format
     top_k: int
     files: list[Path] | None
     picture: bool
+    adapters: int = 1
 
 
 def destination(
-    form: Format, top_k: int, folder: Path | None, picture: bool, overwrite: bool, recordings: Sequence[Path]
+    form: Format,
+    top_k: int,
+    folder: Path | None,
+    picture: bool,
+    overwrite: bool,
+    recordings: Sequence[Path],
+    adapters: Sequence[str] = ("",),
 ) -> Destination:
-    """Settle where the predictions of `recordings` go, before anything is computed.
+    """Settle where the predictions of `recordings` by `adapters` (`adapter_names`) go, before anything is
+    computed.
 
     Raises:
         UserError: if the options contradict each other, or a file would be replaced without `overwrite`.
@@ -56,27 +66,28 @@ def destination(
         if picture or form == "audacity":
             what = "picture draws" if picture else "format audacity writes"
             raise UserError(f"{what} a file for each recording; name a folder for them with --output.")
-        return Destination(form, top_k, None, False)
+        return Destination(form, top_k, None, False, len(adapters))
     endings = [ENDINGS[form]] if form in ENDINGS else []
     endings += [".png"] if picture else []
     if not endings:
         raise UserError(f"nothing to write to {folder}: add --format csv, jsonl or audacity, or --picture.")
-    files = [folder / name for name in file_names(recordings)]
+    files = [folder / name for name in file_names(recordings, adapters)]
     there = [file for stem in files for end in endings if (file := with_ending(stem, end)).exists()]
     if there and not overwrite:
         raise UserError(f"these files are there already; --overwrite replaces them.\n{list_some(there)}")
-    return Destination(form, top_k, files, picture)
+    return Destination(form, top_k, files, picture, len(adapters))
 
 
-def file_names(recordings: Iterable[Path]) -> list[str]:
-    """A name without an ending for each recording: its own, with a number if it is taken.
+def file_names(recordings: Iterable[Path], adapters: Sequence[str] = ("",)) -> list[str]:
+    """A name without an ending for each recording, and each of several adapters; a number if it is taken.
 
     Letters, digits, spaces, dots and hyphens stay; whatever else a name may hold becomes "_".
     """
     names: list[str] = []
     taken: set[str] = set()
-    for recording in recordings:
-        plain = re.sub(r"[^\w .-]", "_", recording.stem).strip(" .") or "recording"
+    for recording, adapter in product(recordings, adapters):
+        whole = f"{recording.stem}_{adapter}" if adapter else recording.stem
+        plain = re.sub(r"[^\w .-]", "_", whole).strip(" .") or "recording"
         name = plain = plain.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
         number = 1
         while name.casefold() in taken:  # some file systems do not tell a from A
@@ -99,21 +110,23 @@ def write_predictions(predictions: Iterable[Prediction], where: Destination) -> 
         How many files could not be read; each is told on standard error in its turn.
     """
     rows: list[tuple[str, ...]] = []
-    failed = 0
+    failed = number = 0
     if where.form == "csv" and where.files is None:
-        print(csv_text([COLUMNS]), end="")
+        print(_csv_heading(where), end="")
     try:
-        for number, found in enumerate(predictions):
-            if found.error:
+        for found in predictions:
+            if found.error:  # told once, whatever number of adapters there is
                 failed += 1
+                number += where.adapters
                 print(f"petl-ast predict: error: {shown(found.error)}", file=sys.stderr)
                 continue
             if where.form == "table":
-                rows += table_rows(found)
+                rows += [(clip, found.adapter, *row) for clip, *row in table_rows(found)]
             elif where.files is None:
                 print(TEXTS[where.form](found, where.top_k), end="", flush=True)
             if where.files:
                 _write_files(found, where, where.files[number])
+            number += 1
     finally:
         if rows:
             output().print(_table(rows))
@@ -123,15 +136,16 @@ def write_predictions(predictions: Iterable[Prediction], where: Destination) -> 
 def _write_files(found: Prediction, where: Destination, stem: Path) -> None:
     """The files of one recording; tells their names."""
     if where.form in ENDINGS:
-        heading = csv_text([COLUMNS]) if where.form == "csv" else ""
+        heading = _csv_heading(where) if where.form == "csv" else ""
         path = with_ending(stem, ENDINGS[where.form])
         write_text(path, heading + TEXTS[where.form](found, where.top_k))
         print(path, flush=True)
-    if found.overview:
+    if found.thumbnail:
         from .timeline import draw_timeline  # matplotlib
 
         path = with_ending(stem, ".png")
-        draw_timeline(found.path.name, found.timeline, found.events, found.overview, path)
+        name = f"{found.path.name}, {found.adapter}" if found.adapter else found.path.name
+        draw_timeline(name, found.timeline, found.events, found.thumbnail, path)
         print(path, flush=True)
 
 
@@ -157,7 +171,7 @@ def table_rows(found: Prediction) -> list[tuple[str, ...]]:
 def _table(rows: Sequence[tuple[str, ...]]) -> Table:
     """A table of such rows, without the columns that are empty."""
     table = Table()
-    headings = ("clip", "time", "class", "probability", "next")
+    headings = ("clip", "adapter", "time", "class", "probability", "next")
     used = [number for number in range(len(headings)) if any(row[number] for row in rows)]
     for number in used:
         table.add_column(headings[number], overflow="fold")  # a long name is broken, never cut
@@ -173,11 +187,16 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def _csv_heading(where: Destination) -> str:
+    path, *others = COLUMNS
+    return csv_text([[path, *(["adapter"] if where.adapters > 1 else []), *others]])
+
+
 def csv_rows(found: Prediction, top_k: int) -> str:
     """An event a row, in the order of `COLUMNS`; a clip of one window is one event."""
-    name = shown(found.path)
+    whose = [shown(found.path), *([found.adapter] if found.adapter else [])]
     return csv_text(
-        [name, f"{e.start:.3f}", f"{e.end:.3f}", e.name, f"{e.probability:.6f}", f"{e.peak:.6f}", e.windows]
+        [*whose, f"{e.start:.3f}", f"{e.end:.3f}", e.name, f"{e.probability:.6f}", f"{e.peak:.6f}", e.windows]
         for e in found.events
     )
 
@@ -190,7 +209,7 @@ def json_line(found: Prediction, top_k: int) -> str:
             "end": round(end, 3),
             "classes": _plain(found.timeline.best(top_k, number)),
         }
-        for number, (start, end) in enumerate(found.timeline.windows)
+        for number, (start, end) in enumerate(found.timeline.windows.tolist())
     ]
     events = [
         {"class": e.name, "start": round(e.start, 3), "end": round(e.end, 3)}
@@ -199,6 +218,7 @@ def json_line(found: Prediction, top_k: int) -> str:
     ]
     whole = {
         "clip": shown(found.path),
+        **({"adapter": found.adapter} if found.adapter else {}),
         "classes": _plain(found.classes),
         "seconds": round(found.timeline.seconds, 3),
         "events": events,
@@ -209,7 +229,8 @@ def json_line(found: Prediction, top_k: int) -> str:
 
 def audacity_labels(found: Prediction, top_k: int) -> str:
     """Start, end and class of each event, as Audacity's File > Import > Labels reads them."""
-    return "".join(f"{e.start:.6f}\t{e.end:.6f}\t{e.name}\n" for e in found.events)
+    whose = f"{found.adapter}: " if found.adapter else ""
+    return "".join(f"{e.start:.6f}\t{e.end:.6f}\t{whose}{e.name}\n" for e in found.events)
 
 
 TEXTS = {"csv": csv_rows, "jsonl": json_line, "audacity": audacity_labels}

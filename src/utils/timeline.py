@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from ..data.overview import Overview
 from ..data.spectrogram import mel_bin
+from ..data.thumbnail import Thumbnail
 from ..text import shown
 from .events import Event, Timeline, clock
 from .visualization import COLOURMAP, VALIDATION_COLOUR, save
@@ -25,7 +25,7 @@ MOST_TICKS = 12
 
 
 def draw_timeline(
-    name: str, timeline: Timeline, events: Sequence[Event], overview: Overview, path: Path
+    name: str, timeline: Timeline, events: Sequence[Event], thumbnail: Thumbnail, path: Path
 ) -> None:
     """Draw a recording and write the picture whole.
 
@@ -33,13 +33,13 @@ def draw_timeline(
         name: The recording's, for the title.
         timeline: What a model said of it.
         events: What came of that.
-        overview: Its spectrogram.
+        thumbnail: Its spectrogram.
         path: The PNG file.
     """
-    save(lambda: timeline_figure(name, timeline, events, overview), path)
+    save(lambda: timeline_figure(name, timeline, events, thumbnail), path)
 
 
-def timeline_figure(name: str, timeline: Timeline, events: Sequence[Event], overview: Overview) -> Figure:
+def timeline_figure(name: str, timeline: Timeline, events: Sequence[Event], thumbnail: Thumbnail) -> Figure:
     """Above, the spectrogram; below, a lane for each of the likeliest classes, its events marked."""
     peaks = timeline.probabilities.max(axis=0)
     lanes = [int(label) for label in np.argsort(-peaks, kind="stable")[:LANES]]
@@ -47,7 +47,7 @@ def timeline_figure(name: str, timeline: Timeline, events: Sequence[Event], over
     figure = Figure(figsize=(11, 3.4 + height))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, height])
     above.set_title(f"{shown(name)}  ({clock(timeline.seconds)})", loc="left")
-    _spectrogram(figure, above, overview)
+    _spectrogram(figure, above, thumbnail)
     _lanes(figure, below, timeline, lanes)
     for row, label in enumerate(lanes):
         spans = [(e.start, e.end - e.start) for e in events if e.name == timeline.labels[label]]
@@ -57,19 +57,19 @@ def timeline_figure(name: str, timeline: Timeline, events: Sequence[Event], over
     return figure
 
 
-def _spectrogram(figure: Figure, axis: Axes, overview: Overview) -> None:
-    columns, bins = overview.columns(), overview.config.num_mel_bins
+def _spectrogram(figure: Figure, axis: Axes, thumbnail: Thumbnail) -> None:
+    columns, bins = thumbnail.columns(), thumbnail.config.num_mel_bins
     darkest, brightest = np.percentile(columns, (DARKEST, BRIGHTEST))
     image = axis.imshow(
         columns.T,
         origin="lower",
         aspect="auto",
         cmap=COLOURMAP,
-        extent=(0.0, len(columns) * overview.seconds_per_column, -1.0, float(bins)),  # to the filters' edges
+        extent=(0.0, len(columns) * thumbnail.seconds_per_column, -1.0, float(bins)),  # to the filters' edges
         vmin=darkest,
         vmax=max(brightest, darkest + 1e-6),
     )
-    ticks = {mel_bin(hertz, overview.config): f"{hertz / 1000:g}" for hertz in OCTAVES}
+    ticks = {mel_bin(hertz, thumbnail.config): f"{hertz / 1000:g}" for hertz in OCTAVES}
     ticks = {place: text for place, text in ticks.items() if place <= bins}
     axis.set_yticks(list(ticks), list(ticks.values()))
     axis.set_ylabel("frequency, kHz")
@@ -83,7 +83,7 @@ def _lanes(figure: Figure, axis: Axes, timeline: Timeline, lanes: Sequence[int])
     count = len(timeline.windows)
     firsts = np.arange(0, count, -(-count // CELLS))
     cells = np.maximum.reduceat(timeline.probabilities[:, lanes], firsts, axis=0)  # [cells, lanes]
-    edges = np.array(timeline.edges())[[*firsts, count]]
+    edges = timeline.edges()[[*firsts, count]]
     places = np.arange(len(lanes) + 1) - 0.5
     image = axis.pcolormesh(edges, places, cells.T, cmap="Blues", vmin=0, vmax=1, rasterized=True)
     axis.set_yticks(range(len(lanes)), [timeline.labels[label].replace("_", " ") for label in lanes])

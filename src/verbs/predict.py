@@ -16,6 +16,14 @@ Format = Literal["table", "csv", "jsonl", "audacity"]
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
     parser.add_argument(
+        "--adapter",
+        dest="more_adapters",
+        type=str,
+        action="append",
+        default=[],
+        help="An adapter in ADAPTER's place; given again, each hears the same files on the same backbone.",
+    )
+    parser.add_argument(
         "paths",
         type=str,
         nargs="+",
@@ -42,20 +50,37 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--batch_size", type=int, default=32, help="Windows per forward pass.")
 
 
+def _first_adapter_first(words: list[str]) -> list[str]:
+    """The first `--adapter FOLDER` as ADAPTER, before all else, for the parser wants one there."""
+    adapters: list[str] = []
+    others: list[str] = []
+    coming = iter(words)
+    for word in coming:
+        if word == "--adapter" and (folder := next(coming, None)) is not None:
+            adapters.append(folder)
+        elif word.startswith("--adapter="):
+            adapters.append(word.removeprefix("--adapter="))
+        else:
+            others += [word, *coming] if word == "--" else [word]
+    return [*adapters[:1], *(f"--adapter={folder}" for folder in adapters[1:]), *others]
+
+
 def _run(options: Namespace) -> int:
     """Name the most probable classes of audio files, and in long recordings what was heard when.
 
     petl-ast predict outputs/demo/fold_1/last recording.wav folder/ --top_k 3
     petl-ast predict outputs/demo/fold_1/last "site*/**/*.flac" --output found --format csv --picture
+    petl-ast predict --adapter outputs/birds/fold_1/last --adapter outputs/frogs/fold_1/last pond.wav
     A recording that is longer than the adapter's clips is heard window by window; neighbouring windows of
     the same class become one event. A file that cannot be read is told and left out; the exit code is then 2.
     """
     with quick_imports():
         from ..data.inputs import find_recordings
         from ..utils import console as screen
-        from ..utils.prediction import predict
+        from ..utils.prediction import adapter_names, predict
         from ..utils.prediction_output import destination, write_predictions
 
+    adapters = [Path(folder) for folder in (options.adapter, *options.more_adapters)]
     recordings = find_recordings(options.paths)
     where = destination(
         "jsonl" if options.json else options.format,
@@ -64,11 +89,12 @@ def _run(options: Namespace) -> int:
         options.picture,
         options.overwrite,
         recordings,
+        adapter_names(adapters),
     )
     with screen.progress(screen.messages()) as bars:
         listening = screen.Listening(bars, len(recordings))
         found = predict(
-            Path(options.adapter),
+            adapters,
             recordings,
             options.top_k,
             options.backbone,
@@ -82,4 +108,4 @@ def _run(options: Namespace) -> int:
         return 2 if write_predictions(listening.counted(found), where) else 0
 
 
-VERB = Verb(_add_options, _run, "ADAPTER PATH ... ")
+VERB = Verb(_add_options, _run, "ADAPTER PATH ... ", arranged=_first_adapter_first)

@@ -23,12 +23,14 @@ class Verb:
         run: Does it; returns the exit code.
         positionals: What comes before the options, for the usage line.
         config: What its `--config FILE` fills.
+        arranged: Puts the words behind the verb into the order that its parser wants.
     """
 
     add_options: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], int]
     positionals: str = ""
     config: type[Any] = RunConfig
+    arranged: Callable[[list[str]], list[str]] = list
 
     @property
     def description(self) -> str:

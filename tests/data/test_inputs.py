@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from petl_ast.data.audio import ENDINGS
 from petl_ast.data.inputs import audio_files, find_recordings, missing
 from petl_ast.errors import UserError
 
@@ -35,6 +36,12 @@ def on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 def test_a_folder_is_all_audio_below_it_sorted(folder: Path) -> None:
     assert audio_files(folder) == sorted(folder / name for name in NAMES)
     assert typed("c") == ["c/deep/d.FLAC", "c/e.ogg", "c/f.mp3"]
+
+
+@pytest.mark.parametrize("ending", sorted(ENDINGS))
+def test_sound_is_known_by_its_ending(ending: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{ending}").touch()
+    assert audio_files(tmp_path) == [tmp_path / f"a{ending}"]
 
 
 def test_who_names_a_file_means_it(folder: Path) -> None:

@@ -82,6 +82,18 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     assert peaks[1] < 1.2 * peaks[0] < 10e6
 
 
+@pytest.mark.parametrize("rate", [100, 1000])
+def test_a_low_rate_takes_no_more_memory(tmp_path: Path, rate: int) -> None:
+    """Ten minutes, which resampling makes 16 or 160 times as many samples; blocks of 2^18, copied."""
+    soundfile.write(tmp_path / "slow.wav", np.zeros(600 * rate), rate)
+    tracemalloc.start()
+    try:
+        assert sum(map(len, stream_waveform(tmp_path / "slow.wav", RATE))) == 600 * RATE
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_stream_says_what_is_wrong_when_it_gets_there(tmp_path: Path) -> None:
     samples = np.zeros(60 * 16000, np.float32)
     samples[-1] = np.inf
@@ -143,7 +155,20 @@ def test_the_last_window_ends_with_the_recording(tmp_path: Path, samples: int) -
         heard = waveform[round(window.start * RATE) : round(window.end * RATE)]
         np.testing.assert_array_equal(window.spectrogram, log_mel([heard], CONFIG)[0])
     assert windows[-1].end == samples / RATE
-    assert sum(len(window.fresh) for window in windows) * 160 == pytest.approx(samples, abs=240)
+    assert sum(len(window.fresh) for window in windows) == number_of_frames(samples, RATE)
+
+
+@pytest.mark.parametrize("rate", [RATE, 22050, 1099])
+@pytest.mark.parametrize("hop", [777, 1001, None])
+def test_fresh_frames_are_those_of_the_recording(tmp_path: Path, rate: int, hop: int | None) -> None:
+    """Also where hops, or the 10 ms of a frame, are no whole number of frames or samples: nothing adds up."""
+    config = SpectrogramConfig(max_length=200, sampling_rate=rate)
+    soundfile.write(tmp_path / "clip.wav", noise(20 * rate + 1), rate)
+    fresh = [
+        len(window.fresh) for window in hear(tmp_path / "clip.wav", config, hop or hop_samples(config, None))
+    ]
+    assert len(fresh) > 10
+    assert sum(fresh) == number_of_frames(20 * rate + 1, rate)
 
 
 def test_the_hop_is_half_a_window_unless_one_says_otherwise() -> None:
@@ -151,7 +176,9 @@ def test_the_hop_is_half_a_window_unless_one_says_otherwise() -> None:
     assert hop_samples(paper, None) == 2.5 * RATE
     assert hop_samples(paper, 5) == 5 * RATE <= samples_heard(paper)
     odd = SpectrogramConfig(max_length=500, sampling_rate=1099)  # whose frames are not quite 10 ms apart
-    assert hop_samples(odd, None) < samples_heard(odd)
+    assert hop_samples(odd, None) == 250 * 10  # of 10.99 samples a frame
+    with pytest.raises(UserError, match=r"it must be 0\.01 to 4\.54959, the length of a window"):
+        hop_samples(odd, 5)
     for seconds in (0, -1, 0.001, 5.1, 4e9, float("nan"), float("inf")):
         with pytest.raises(UserError, match=r"it must be 0\.01 to 5, the length of a window"):
             hop_samples(paper, seconds)

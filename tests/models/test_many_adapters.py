@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
 import weakref
 from collections.abc import Callable, Iterable
@@ -307,6 +308,22 @@ def test_an_adapter_is_removed_with_all_it_had(folders: dict[str, Path]) -> None
     assert head() is None
     model.add_adapter("lora", folders["linear"])
     assert model.get_adapter("lora").settings["method"] == "linear"
+
+
+def test_a_position_table_goes_with_the_last_adapter_that_has_it(tmp_path: Path) -> None:
+    model = load_adapter(save(tmp_path / "first", 1, method="linear"))
+    for seed, name in enumerate(("one", "other")):
+        model.add_adapter(name, save(tmp_path / name, seed, method="linear", max_length=300))
+    table = weakref.ref(model.get_adapter("one").backbone.embeddings.position_embeddings)
+    model.remove_adapter("one")
+    gc.collect()
+    assert table() is model.get_adapter("other").backbone.embeddings.position_embeddings
+    model.remove_adapter("other")
+    gc.collect()
+    assert table() is None
+    model.add_adapter("one", tmp_path / "one")
+    x = clips(1, 300)
+    assert torch.equal(model.get_adapter("one")(x), load_adapter(tmp_path / "one")(x))
 
 
 def test_what_is_set_on_the_model_stays_with_the_adapter(folders: dict[str, Path]) -> None:

@@ -16,7 +16,7 @@ LABELS = ["dog", "rain", "sea"]
 
 def timeline(*rows: tuple[float, ...], length: float = 5, hop: float = 2.5) -> Timeline:
     windows = [(i * hop, i * hop + length) for i in range(len(rows))]
-    return Timeline(LABELS, windows, np.array(rows, np.float32))
+    return Timeline(LABELS, np.array(windows, float), np.array(rows, np.float32))
 
 
 def test_neighbours_of_one_class_become_one_event() -> None:

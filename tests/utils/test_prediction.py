@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,11 @@ from conftest import CLASS_NAMES, SAMPLING_RATE
 from petl_ast.data.audio import read_waveform
 from petl_ast.data.spectrogram import log_mel
 from petl_ast.errors import UserError
+from petl_ast.models import build
 from petl_ast.models.build import load_adapter
-from petl_ast.utils.prediction import Prediction, predict
+from petl_ast.utils.prediction import Prediction, adapter_names, predict
+
+LAST_FRAME = 0.025  # seconds of a recording that may lie behind the start of its last whole frame
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ def test_a_clip_of_one_window_is_what_it_was_in_training(
     for prediction in found:
         (event,) = prediction.events  # however improbable
         assert (event.name, event.peak) == prediction.classes[0]
-        assert (event.start, event.end) == prediction.timeline.windows[0]
+        assert (event.start, event.end) == tuple(prediction.timeline.windows[0])
 
 
 def long_recording(path: Path, clips: list[Path]) -> np.ndarray:
@@ -167,11 +172,35 @@ def test_what_was_heard_and_drawn_is_the_whole_recording(
     long_recording(tmp_path / "long.wav", clips)
     heard: list[float] = []
     (found,) = predict(
-        adapter, [tmp_path / "long.wav"], device="cpu", batch_size=2, overview=True, on_heard=heard.append
+        adapter, [tmp_path / "long.wav"], device="cpu", batch_size=2, thumbnail=True, on_heard=heard.append
     )
-    assert sum(heard) == pytest.approx(found.timeline.seconds, abs=0.02)
-    assert found.overview is not None
-    assert len(found.overview.columns()) * found.overview.seconds_per_column == pytest.approx(sum(heard))
+    assert sum(heard) == pytest.approx(found.timeline.seconds, abs=LAST_FRAME)
+    assert found.thumbnail is not None
+    assert len(found.thumbnail.columns()) * found.thumbnail.seconds_per_column == pytest.approx(sum(heard))
+
+
+def test_the_pictures_time_is_the_recordings(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
+    """Hops of 1.5 frames: rounded for each window, the picture would be a third too long."""
+    sound = long_recording(tmp_path / "long.wav", clips)
+    (found,) = predict(adapter, [tmp_path / "long.wav"], device="cpu", hop=0.015, thumbnail=True)
+    assert found.thumbnail is not None
+    drawn = len(found.thumbnail.columns()) * found.thumbnail.seconds_per_column
+    assert drawn == pytest.approx(len(sound) / SAMPLING_RATE, abs=LAST_FRAME)
+
+
+def test_what_is_kept_of_a_recording_is_compact(adapter: Path, clips: list[Path], tmp_path: Path) -> None:
+    """16 bytes for a window, and 4 for each of its three classes."""
+    long_recording(tmp_path / "long.wav", clips * 4)
+    tracemalloc.start()
+    try:
+        found = list(predict(adapter, [tmp_path / "long.wav"], device="cpu", hop=0.01, threshold=1))
+        windows, before = len(found[0].timeline.windows), tracemalloc.get_traced_memory()[0]
+        found.clear()
+        kept = before - tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert windows > 1000
+    assert kept < 1.1 * windows * (16 + 4 * 3) + 2000
 
 
 def test_a_recording_that_breaks_off_is_an_error_and_nothing_else(
@@ -185,7 +214,7 @@ def test_a_recording_that_breaks_off_is_an_error_and_nothing_else(
         adapter, [clips[0], tmp_path / "late.wav", clips[1]], device="cpu", batch_size=4
     )
     assert found.error is not None and "not finite" in found.error
-    assert found.classes == found.events == found.timeline.windows == []
+    assert found.classes == found.events == found.timeline.windows.tolist() == []
     assert len(alone.timeline.windows) == len(other.timeline.windows) == 1
 
 
@@ -213,6 +242,82 @@ def test_what_holds_no_audio_is_told_in_its_turn(adapter: Path, clips: list[Path
     assert empty.error == f"{tmp_path}: no audio file in this folder."
     assert first.error is None and second.error is None
     assert list(predict(adapter, [], device="cpu")) == []
+
+
+# ---- several adapters --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def adapters(finished_run: Path) -> list[Path]:
+    return [finished_run / f"fold_{fold}" / "last" for fold in (3, 1, 2)]
+
+
+def test_several_adapters_say_what_each_says_alone(
+    adapters: list[Path], clips: list[Path], tmp_path: Path
+) -> None:
+    """In the order of files, then adapters; a broken file is told once, in its turn."""
+    long_recording(tmp_path / "long.wav", clips)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    files = [clips[0], broken, tmp_path / "long.wav", clips[1]]
+    alone = [list(predict(folder, files, device="cpu", batch_size=3)) for folder in adapters]
+    found = list(predict(adapters, files, device="cpu", batch_size=3, thumbnail=True))
+    names = ["fold_3/last", "fold_1/last", "fold_2/last"]
+    expected = [("", broken) if f == broken else (n, f) for f in files for n in names]
+    assert [(p.adapter, p.path) for p in found] == list(dict.fromkeys(expected))
+    for prediction in found:
+        if prediction.error is None:
+            single = alone[names.index(prediction.adapter)][files.index(prediction.path)]
+            np.testing.assert_array_equal(prediction.timeline.probabilities, single.timeline.probabilities)
+            assert (prediction.classes, prediction.events) == (single.classes, single.events)
+            assert prediction.thumbnail is not None
+            assert single.adapter == ""
+
+
+def test_several_adapters_load_a_backbone_and_decode_a_file_once(
+    adapters: list[Path], clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, opened = [], []
+    load, sound_file = build.load_backbone, soundfile.SoundFile
+    monkeypatch.setattr(build, "load_backbone", lambda source: loaded.append(source) or load(source))
+    monkeypatch.setattr(soundfile, "SoundFile", lambda name: opened.append(name) or sound_file(name))
+    assert len(list(predict(adapters, clips, device="cpu"))) == 3 * len(clips)
+    assert (len(loaded), len(opened)) == (1, len(clips))
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["out/birds/fold_1/last"], [""]),
+        (["birds", "out/frogs/"], ["birds", "frogs"]),
+        (["out/a/fold_1/last", "out/a/fold_1/best"], ["last", "best"]),
+        (["out/a/fold_1/last", "out/b/fold_1/last"], ["a/fold_1/last", "b/fold_1/last"]),
+    ],
+)
+def test_adapters_are_called_by_what_tells_them_apart(folders: list[str], names: list[str]) -> None:
+    assert adapter_names(folders) == names
+
+
+def test_adapters_that_cannot_hear_together(adapters: list[Path], clips: list[Path], tmp_path: Path) -> None:
+    """Each message names both."""
+    first, other, *_ = adapters
+    with pytest.raises(UserError, match="no adapter is named"):
+        list(predict([], clips, device="cpu"))
+    with pytest.raises(UserError, match=f"{first} is named 2 times"):
+        list(predict([first, other, first], clips, device="cpu"))
+    shutil.copytree(other, tmp_path / "softer")
+    config = tmp_path / "softer" / "adapter_config.json"
+    edited = json.loads(config.read_text())
+    edited["spectrogram"]["std"] = 9.5
+    config.write_text(json.dumps(edited))
+    with pytest.raises(
+        UserError, match=rf"{first} and {tmp_path}/softer hear different .*: std .* and 9\.5\."
+    ):
+        list(predict([first, tmp_path / "softer"], clips, device="cpu"))
+    edited["model"]["backbone_fingerprint"] = "0123"
+    config.write_text(json.dumps(edited))
+    with pytest.raises(UserError, match=r"softer was trained on .* 'last' stands on that one"):
+        list(predict([first, tmp_path / "softer"], clips, device="cpu"))
 
 
 def test_a_moved_backbone(adapter: Path, clips: list[Path], backbone: str, tmp_path: Path) -> None:

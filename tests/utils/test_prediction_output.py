@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ ROWS = [(0.75, 0.25, 0), (0.75, 0.25, 0), (0, 0.625, 0.375), (0.375, 0.375, 0.25
 
 def prediction(path: str, rows: list[tuple[float, ...]], top_k: int = 2) -> Prediction:
     windows = [(2.5 * i, 2.5 * i + 5) for i in range(len(rows))]
-    timeline = Timeline(LABELS, windows, np.array(rows, np.float32))
+    timeline = Timeline(LABELS, np.array(windows, float), np.array(rows, np.float32))
     return Prediction(Path(path), timeline.best(top_k), None, timeline.events(0.5), timeline)
 
 
@@ -118,6 +119,32 @@ def test_files_are_written_as_soon_as_there_is_something(
     heading, *rows = written[0].read_text().splitlines()
     assert heading == "path,start,end,class,probability,peak,windows"
     assert len(rows) == 2
+
+
+def test_several_adapters_say_whose_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In every format, and in a file for each; one alone is not named."""
+    birds, frogs = (replace(LONG, adapter=name) for name in ("a/birds", "b/frogs"))
+    assert next(csv.reader(io.StringIO(csv_rows(birds, 2))))[:4] == [
+        "site/long.wav",
+        "a/birds",
+        "0.000",
+        "6.250",
+    ]
+    assert list(json.loads(json_line(birds, 2)))[:3] == ["clip", "adapter", "classes"]
+    assert audacity_labels(birds, 2).splitlines()[0] == "0.000000\t6.250000\ta/birds: dog"
+    names, recordings = ["a/birds", "b/frogs"], [BROKEN.path, LONG.path]
+    write_predictions([BROKEN, birds, frogs], destination("table", 2, None, False, False, recordings, names))
+    table = capsys.readouterr().out
+    assert "adapter" in table and table.count("a/birds") == table.count("b/frogs") == 2
+    write_predictions([BROKEN, birds, frogs], destination("csv", 2, None, False, False, recordings, names))
+    assert capsys.readouterr().out.startswith("path,adapter,start,end,class,probability,peak,windows\n")
+    where = destination("csv", 2, tmp_path, False, False, recordings, names)
+    write_predictions([BROKEN, birds, frogs], where)
+    for name, found in (("birds", birds), ("frogs", frogs)):
+        (path,) = tmp_path.glob(f"*{name}*")
+        assert path.name == f"long_{found.adapter.replace('/', '_')}.csv"
+        assert path.read_text().endswith(csv_rows(found, 2))
+        assert path.read_text().startswith("path,adapter,start")
 
 
 def test_no_file_is_replaced_unasked(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The spectrogram of a recording of any length, small enough for a picture."""
+"""The spectrogram of a recording of any length, made small enough for a picture."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import SpectrogramConfig
-from .spectrogram import HOP_SECONDS
+from .spectrogram import seconds_per_frame
 
 Frames = npt.NDArray[np.float32]
 COLUMNS = 1500  # at least half as many in any longer recording: about the pixels of a picture
 
 
-class Overview:
+class Thumbnail:
     """Gathers frames as they come; each of its columns holds, per mel bin, the loudest of `step` frames.
 
     The loudest and not the mean, so that a bark is not lost in a minute of silence. Whenever there are more
@@ -51,7 +51,7 @@ class Overview:
     @property
     def seconds_per_column(self) -> float:
         """How much time a column stands for."""
-        return self.step * HOP_SECONDS
+        return self.step * seconds_per_frame(self.config.sampling_rate)
 
     def _merged(self, rows: Frames, step: int) -> Frames:
         merged: Frames = rows.reshape(-1, step, rows.shape[1]).max(axis=1)
