@@ -53,7 +53,7 @@ class _End:
 
 
 def predict(
-    folder: Path,
+    folder: str | Path,
     paths: Sequence[Path],
     top_k: int = 3,
     backbone: str | None = None,
@@ -71,7 +71,7 @@ def predict(
     go on. Of a recording only its probabilities are kept: 4 bytes for each window and class.
 
     Args:
-        folder: The adapter.
+        folder: The adapter, or its id on the hub.
         paths: Files and folders.
         top_k: How many classes to name.
         backbone: Where the adapter's backbone lies, if it moved.
@@ -146,7 +146,7 @@ def _batches(items: Iterable[Window | _End], size: int) -> Iterator[list[Window 
         yield batch
 
 
-def _classify(model: ASTWithAdapter, windows: Sequence[Window], source: Path) -> Probabilities:
+def _classify(model: ASTWithAdapter, windows: Sequence[Window], source: str | Path) -> Probabilities:
     """Probabilities, float32 [windows, classes]."""
     device = next(model.parameters()).device
     with torch.inference_mode():

@@ -8,13 +8,13 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
-from .verb import Verb, add_place_options
+from .verb import Verb, add_adapter_argument, add_place_options
 
 Format = Literal["table", "csv", "jsonl", "audacity"]
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    add_adapter_argument(parser)
     parser.add_argument(
         "paths",
         type=str,
@@ -63,7 +63,7 @@ def _run(options: Namespace) -> int:
     with screen.progress(screen.messages()) as bars:
         listening = screen.Listening(bars, len(recordings))
         found = predict(
-            Path(options.adapter),
+            options.adapter,
             recordings,
             options.top_k,
             options.backbone,
