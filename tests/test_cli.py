@@ -58,6 +58,7 @@ VERBS = {
         *("--picture", "--overwrite", "--backbone", "--device", "--batch_size"),
     ],
     "push": ["adapter", "repository", "--private", "--licence"],
+    "export": ["adapter", "file", "--int8", "--backbone", "--overwrite"],
     "report": ["run", "--output"],
     "samples": [*RUN_OPTIONS, "--folder", "--per_class"],
     "params": [*RUN_OPTIONS, "--all_methods", "--cost", "--num_classes", "--json"],

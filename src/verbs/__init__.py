@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     evaluate,
+    export,
     import_reference,
     params,
     predict,
@@ -23,6 +24,7 @@ VERBS = {
     "evaluate": evaluate.VERB,
     "predict": predict.VERB,
     "push": push.VERB,
+    "export": export.VERB,
     "report": report.VERB,
     "samples": samples.VERB,
     "params": params.VERB,
