@@ -184,7 +184,7 @@ def attention(
 
 
 def no_mask(*_: Any, **__: Any) -> None:
-    """No clip of AST's has padding to hide; transformers, while traced, would write out a mask all the same."""
+    """AST's clips have no padding to hide; transformers, while traced, would make a mask all the same."""
 
 
 AttentionInterface.register(ATTENTION, attention)
