@@ -17,6 +17,7 @@ from .files import json_text, list_some, read_json, write_tensors, write_text
 from .text import is_plain, shown
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+CARD, PICTURE = "README.md", "confusion_matrix.png"  # for people; nothing is read from them
 FORMAT = 1
 MOST_PATH = 1000
 MOST_HEADER_BYTES = 10_000_000  # full fine-tuning of AST declares 201 tensors in 25,000
@@ -49,8 +50,9 @@ def read_adapter(folder: Path) -> tuple[Declared, dict[str, Any]]:
         UserError: if `folder` is no adapter folder of this format, or a file in it is damaged.
     """
     if missing := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
+        what = "" if folder.exists() else ", nor an id on the hub, USER/NAME"
         raise UserError(
-            f"{folder} is no adapter folder, for it does not hold {' and '.join(missing)}. "
+            f"{folder} is no adapter folder{what}, for it does not hold {' and '.join(missing)}. "
             "A run keeps its adapters in outputs/RUN/fold_N/last and .../best."
         )
     config = read_json(folder / CONFIG)
@@ -113,12 +115,12 @@ def find_backbone(saved: object, folder: Path) -> str:
         )
     if not isinstance(saved, str) or not is_plain(saved) or len(saved) > MOST_PATH:
         raise UserError(f"{folder}: backbone is {saved!r:.100}, no name or path. Was {CONFIG} edited?")
-    if shipped(saved) or Path(saved).is_absolute() or Path(saved).exists():
+    if shipped(saved) or Path(saved).exists():
         return saved
     for around in folder.resolve().parents:
         if (around / saved / "config.json").is_file():
             return str(around / saved)
-    if saved.startswith((".", "~")) or saved.count("/") != 1:
+    if saved.startswith((".", "~", "/")) or saved.count("/") != 1:
         raise UserError(
             f"{folder} was trained on the backbone {saved!r}, a path that leads nowhere from {Path.cwd()} or "
             "the folders around the adapter: say where the backbone is now with --backbone (or backbone=...)."

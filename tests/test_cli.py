@@ -30,6 +30,7 @@ from petl_ast.config import RunConfig
 
 ON_CPU = "--device=cpu"
 HEAVY = {"torch", "transformers", "librosa", "matplotlib", "scipy", "sklearn", "accelerate", "numpy", "peft"}
+ADAPTER = {"adapter_model.safetensors", "adapter_config.json", "README.md", "confusion_matrix.png"}
 PLOTS = {"curves.png", "confusion_matrix.png", "class_accuracy.png", "spectrograms.png"}
 METRICS = [
     *("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"),
@@ -56,6 +57,8 @@ VERBS = {
         *("adapter", "paths", "--top_k", "--hop", "--threshold", "--format", "--json", "--output"),
         *("--picture", "--overwrite", "--backbone", "--device", "--batch_size"),
     ],
+    "push": ["adapter", "repository", "--private", "--licence"],
+    "export": ["adapter", "file", "--int8", "--backbone", "--overwrite"],
     "report": ["run", "--output"],
     "samples": [*RUN_OPTIONS, "--folder", "--per_class"],
     "params": [*RUN_OPTIONS, "--all_methods", "--cost", "--num_classes", "--json"],
@@ -164,7 +167,7 @@ def test_a_run_leaves_the_documented_folder(finished_run: Path) -> None:
         assert inside == {"metrics.csv", "times.csv", "predictions.csv", "result.json", "last", "best"}
         for kind in ("last", "best"):
             adapter = {p.name for p in (finished_run / fold / kind).iterdir()}
-            assert adapter == {"adapter_model.safetensors", "adapter_config.json"}
+            assert adapter == ADAPTER
 
 
 def test_metrics_have_a_row_per_epoch(finished_run: Path) -> None:

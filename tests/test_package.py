@@ -53,7 +53,8 @@ ROOMS = {
     "models": {"backbones"},
     "utils": {"data", "models", "backbones"},
     "pretraining": {"data", "models", "utils"},
-    "verbs": {"data", "utils", "pretraining"},
+    "sharing": {"data", "models", "utils"},
+    "verbs": {"data", "utils", "pretraining", "sharing"},
 }
 DOORS = {"cli"}  # the root's module that calls the verbs
 

@@ -57,7 +57,7 @@ def load_adapter(
     """The trained model that `save_adapter` wrote, in eval mode; more adapters may join it.
 
     Args:
-        folder: The adapter folder.
+        folder: The adapter folder, or its id on the hub: USER/NAME, USER/NAME@REVISION.
         backbone: Where the frozen backbone is, if not where it was when the adapter was trained. An ASTModel
             in memory stays as it is, and its float32 weights are shared, not copied: do not train them.
         name: What the adapter is called beside others (see `ManyAdapters`).
@@ -66,7 +66,7 @@ def load_adapter(
         UserError: if the folder is no adapter folder, or its backbone is another than the one it was trained
             on.
     """
-    saved = SavedAdapter.read(Path(folder))
+    saved = SavedAdapter.read(folder)
     source = find_backbone(saved.backbone, saved.folder) if backbone is None else backbone
     if isinstance(source, ASTModel) and hasattr(source, ADAPTED):
         raise UserError(
@@ -76,6 +76,14 @@ def load_adapter(
     if isinstance(source, ASTModel):
         shared = SharedBackbone(source, source.name_or_path)
     else:
-        shared = SharedBackbone(load_backbone(source), str(source))
+        try:
+            shared = SharedBackbone(load_backbone(source), str(source))
+        except UserError as error:
+            if backbone is not None:
+                raise
+            raise UserError(
+                f"{error}\n{saved.folder} was trained on it; if it lies elsewhere, say where with --backbone "
+                "(or backbone=...)."
+            ) from error
     model = saved.on(shared, "Name the right one with --backbone (or backbone=...).")
     return ManyAdapters(shared, model, name)

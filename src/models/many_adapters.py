@@ -70,14 +70,15 @@ class ManyAdapters(ASTWithAdapter):
 
         Args:
             name: What to call it here.
-            folder: What `save_adapter` wrote, of any method, classes, length, pooling and position policy.
+            folder: What `save_adapter` wrote, or its id on the hub; of any method, classes, length, pooling
+                and position policy.
 
         Raises:
             UserError: if the name is taken or none, `folder` is no adapter folder, or was trained on another
                 backbone; the model is then unchanged.
         """
         _check_new(name, self.adapters)
-        saved = SavedAdapter.read(Path(folder))
+        saved = SavedAdapter.read(folder)
         remedy = f"{self._active!r} stands on that one; load the other by itself, with load_adapter."
         self._models[name] = saved.on(self._shared[0], remedy)
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import ASTModel, AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.masking_utils import AttentionMaskInterface
 
 from ..errors import UserError
-from .frozen import attention
+from .frozen import attention, no_mask
 from .method import Method, Trained, parameters_of, register, uniform_tokens
 
 ATTENTION = "petl_ast_prefix"  # the name under which transformers finds `attend_with_prefix`
@@ -82,7 +82,7 @@ def install(backbone: ASTModel, options: PrefixTuningOptions) -> Trained:
 
 
 AttentionInterface.register(ATTENTION, attend_with_prefix)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionMaskInterface.register(ATTENTION, no_mask)
 register(
     "prefix_tuning",
     Method(

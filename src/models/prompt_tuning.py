@@ -85,7 +85,7 @@ class PromptedLayer(nn.Module):
 
 def _with_prompts(tokens: Tensor, prompts: Tensor, replaced: int) -> Tensor:
     """Put `prompts` [1, T, d] behind the first token, in the place of the `replaced` tokens there."""
-    prompts = prompts.expand(len(tokens), -1, -1)
+    prompts = prompts.expand(tokens.shape[0], -1, -1)  # len() would make the batch a constant of an export
     return torch.cat((tokens[:, :1], prompts, tokens[:, 1 + replaced :]), dim=1)
 
 

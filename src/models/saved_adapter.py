@@ -8,6 +8,7 @@ from typing import Any
 
 from ..adapter_folder import Declared, check_fit, declare, read_adapter, read_weights
 from ..errors import UserError
+from ..hub import local_adapter
 from ..text import shown
 from .ast_with_adapter import ASTWithAdapter
 from .plan import Plan
@@ -34,12 +35,16 @@ class SavedAdapter:
     _declared: Declared
 
     @classmethod
-    def read(cls, folder: Path) -> SavedAdapter:
+    def read(cls, source: str | Path) -> SavedAdapter:
         """Read what the files declare.
+
+        Args:
+            source: The folder, or its id on the hub.
 
         Raises:
             UserError: if it is no adapter folder, or its settings are none that `build_model` takes.
         """
+        folder = local_adapter(source)
         declared, config = read_adapter(folder)
         settings = dict(config.pop("model"))
         fingerprint, backbone = settings.pop("backbone_fingerprint"), settings.pop("backbone", None)

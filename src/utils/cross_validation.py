@@ -26,6 +26,7 @@ from ..files import (
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..text import shown
 from . import console as screen
+from .card import write_cards
 from .environment import make_accelerator
 from .fold import FoldRun
 from .interrupt import StopRequest
@@ -82,6 +83,7 @@ def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> di
             begin(config, dataset, model, accelerator)
         summary = _run_folds(config, dataset, splits, model, accelerator)
         _draw(output, dataset)
+        write_cards(output)
     return summary
 
 

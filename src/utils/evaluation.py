@@ -61,7 +61,7 @@ class Evaluation:
 
 
 def evaluate(
-    folder: Path,
+    folder: str | Path,
     data_root: str | None = None,
     fold: int | None = None,
     backbone: str | None = None,
@@ -71,7 +71,7 @@ def evaluate(
     """Score the adapter in `folder` on one fold, with the batches and the precision of its training.
 
     Args:
-        folder: Adapter folder of a cross-validation run.
+        folder: Adapter folder of a cross-validation run, or its id on the hub.
         data_root: The data set, if not where it was at training.
         fold: The fold to score, if not the one that the adapter was tested on.
         backbone: The frozen backbone, if not where it was at training.
@@ -176,7 +176,7 @@ def _report(truth: Any, predicted: Any, labels: list[str]) -> dict[str, Any]:
     return report
 
 
-def _data_config(folder: Path, trained_on: dict[str, Any], root: str, cache: str) -> DataConfig:
+def _data_config(folder: str | Path, trained_on: dict[str, Any], root: str, cache: str) -> DataConfig:
     """How the data set was opened at training. Adapters that do not tell the format are of ESC-50's."""
     names = ("subset", "number_of_folds", "split_seed", "on_error", "long_clips")
     kept = {name: trained_on[name] for name in names if name in trained_on}
@@ -200,12 +200,12 @@ def _seen(fold: int, trained_on: dict[str, Any], dataset: AudioDataset) -> str:
     return ""
 
 
-def _check(folder: Path, name: str, value: object, fine: bool) -> None:
+def _check(folder: str | Path, name: str, value: object, fine: bool) -> None:
     if not fine:
         raise UserError(f"{folder}: {name} is {value!r:.100}. Was adapter_config.json edited?")
 
 
-def _section(model: ASTWithAdapter, folder: Path, name: str) -> dict[str, Any]:
+def _section(model: ASTWithAdapter, folder: str | Path, name: str) -> dict[str, Any]:
     section = model.metadata.get(name) or {}
     if not isinstance(section, dict):
         raise UserError(f"{folder}: {name} is {section!r:.100}, no section. Was adapter_config.json edited?")

@@ -56,7 +56,7 @@ class _End:
 
 
 def predict(
-    folder: Path | Sequence[Path],
+    folder: str | Path | Sequence[str | Path],
     files: Sequence[Path],
     top_k: int = 3,
     backbone: str | None = None,
@@ -79,7 +79,7 @@ def predict(
     file that cannot be read is told once.
 
     Args:
-        folder: The adapter, or several.
+        folder: The adapter, or its id on the hub; or several.
         files: As `find_recordings` gives them.
         top_k: How many classes to name.
         backbone: Where the adapter's backbone lies, if it moved.
@@ -158,7 +158,7 @@ def adapter_names(folders: Sequence[str | Path]) -> list[str]:
 
 
 def _load(
-    folders: Sequence[Path], names: Sequence[str], backbone: str | None, device: str
+    folders: Sequence[str | Path], names: Sequence[str], backbone: str | None, device: str
 ) -> list[ASTWithAdapter]:
     """The adapters on one backbone.
 
@@ -211,7 +211,7 @@ def _batches(items: Iterable[Window | _End], size: int) -> Iterator[list[Window 
 
 
 def _classify(
-    models: Sequence[ASTWithAdapter], windows: Sequence[Window], sources: Sequence[Path]
+    models: Sequence[ASTWithAdapter], windows: Sequence[Window], sources: Sequence[str | Path]
 ) -> Iterator[tuple[Probabilities, ...]]:
     """Of each window, every model's probabilities, float32 [its classes]."""
     device = next(models[0].parameters()).device

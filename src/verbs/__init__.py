@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import evaluate, import_reference, params, predict, pretrain, report, samples, synthetic, train
+from . import (
+    evaluate,
+    export,
+    import_reference,
+    params,
+    predict,
+    pretrain,
+    push,
+    report,
+    samples,
+    synthetic,
+    train,
+)
 from .verb import Verb
 
 __all__ = ["VERBS", "Verb"]
@@ -11,6 +23,8 @@ VERBS = {
     "train": train.VERB,
     "evaluate": evaluate.VERB,
     "predict": predict.VERB,
+    "push": push.VERB,
+    "export": export.VERB,
     "report": report.VERB,
     "samples": samples.VERB,
     "params": params.VERB,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
-from .verb import Verb, add_place_options
+from .verb import Verb, add_adapter_argument, add_place_options
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    add_adapter_argument(parser)
     parser.add_argument(
         "--data_root", type=str | None, default=None, help="Data set, if it moved since training."
     )
@@ -35,7 +34,7 @@ def _run(options: Namespace) -> int:
         from ..utils.evaluation import confusion_text, evaluate, report_table
 
     result = evaluate(
-        Path(options.adapter),
+        options.adapter,
         options.data_root,
         options.fold,
         options.backbone,

@@ -8,13 +8,13 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
-from .verb import Verb, add_place_options
+from .verb import Verb, add_adapter_argument, add_place_options
 
 Format = Literal["table", "csv", "jsonl", "audacity"]
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last.")
+    add_adapter_argument(parser)
     parser.add_argument(
         "--adapter",
         dest="more_adapters",
@@ -80,7 +80,7 @@ def _run(options: Namespace) -> int:
         from ..utils.prediction import adapter_names, predict
         from ..utils.prediction_output import destination, write_predictions
 
-    adapters = [Path(folder) for folder in (options.adapter, *options.more_adapters)]
+    adapters = [options.adapter, *options.more_adapters]
     recordings = find_recordings(options.paths)
     where = destination(
         "jsonl" if options.json else options.format,

@@ -54,6 +54,13 @@ def run_config(options: Namespace) -> RunConfig:
     return RunConfig(**values)
 
 
+def add_adapter_argument(parser: ArgumentParser) -> None:
+    """The adapter, wherever it is."""
+    parser.add_argument(
+        "adapter", type=str, help="Adapter folder, such as outputs/demo/fold_1/last, or hub id USER/NAME."
+    )
+
+
 def add_place_options(parser: ArgumentParser) -> None:
     """Where an adapter's backbone is, and where to compute."""
     parser.add_argument(

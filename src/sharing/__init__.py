@@ -1,0 +1,1 @@
+"""Giving a trained adapter away: to the hub, and as an ONNX file."""
