@@ -154,6 +154,18 @@ def test_a_run_reports_average_precision(run: Path) -> None:
     assert result["best"]["epoch"] == int(best["epoch"])
 
 
+def test_the_card_tells_average_precisions_and_thresholds(run: Path) -> None:
+    adapter = run / "fold_2" / "last"
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    card, metrics = (adapter / "README.md").read_text(), config["metrics"]
+    assert f"| test | {metrics['test_map']:.2%} | {metrics['test_loss']:.4f} |" in card
+    for name, threshold in zip(config["labels"], config["thresholds"], strict=True):
+        precision = metrics["test_average_precision"][name]
+        assert f"| `{name}` | {precision:.1%} | {threshold:.1%} |" in card
+    assert "mean_average_precision" in card.split("---")[1]
+    assert not (adapter / "confusion_matrix.png").exists()
+
+
 def test_evaluate_finds_the_same_again(run: Path, capsys: Capture) -> None:
     adapter = [str(run / "fold_2" / "last"), f"--cache={run.parent / 'cache'}"]
     assert main(["evaluate", *adapter, "--json"]) == 0

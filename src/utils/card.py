@@ -1,7 +1,7 @@
 """The model card of an adapter folder: what it is, how good it is, and how to use it.
 
 README.md begins with the metadata that the hub reads (https://huggingface.co/docs/hub/model-cards);
-confusion_matrix.png beside it shows what the test fold's clips were taken for.
+confusion_matrix.png beside it shows what the test fold's clips were taken for, where each has one label.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .card_metadata import (
     is_local,
     is_on_hub,
     last_name,
+    measure,
     number,
     section,
 )
@@ -46,15 +47,16 @@ def write_cards(folder: Path) -> None:
         if (adapter / CARD).is_file():
             continue
         tested = _tested(run, fold, kind)
-        labels = [names.index(name) for name in tested.truth]
-        matrix = confusion(labels, [names.index(name) for name in tested.predicted], len(names))
-        subtitle = f"fold {fold}, {kind} epoch, {len(labels)} clips"
-        save(partial(confusion_figure, matrix, names, subtitle), adapter / PICTURE)
+        if not run.multi_label:  # no clip is then taken for another class: it has them or has them not
+            labels = [names.index(name) for name in tested.truth]
+            matrix = confusion(labels, [names.index(name) for name in tested.predicted], len(names))
+            subtitle = f"fold {fold}, {kind} epoch, {len(labels)} clips"
+            save(partial(confusion_figure, matrix, names, subtitle), adapter / PICTURE)
         write_text(adapter / CARD, card_text(adapter, tested))
 
 
 def _tested(run: Run, fold: int, kind: str) -> Tested:
-    rows = run.predictions[fold]
+    rows = [] if run.multi_label else run.predictions[fold]
     truth, predicted = [row["class"] for row in rows], [row[kind] for row in rows]
     return Tested(truth, predicted, run.config.train, run.summary[kind], len(run.predictions))
 
@@ -78,13 +80,15 @@ def card_text(adapter: Path, tested: Tested | None = None) -> str:
 
 
 def _title(config: dict[str, Any], adapter: Path) -> str:
-    model = config["model"]
+    model, several = config["model"], "thresholds" in config
+    task = "finds" if several else "tells"
+    kinds = "that a clip may hold several of" if several else "apart"
     options = ", ".join(f"{name} {value}" for name, value in section(model, "method_options").items())
     megabytes = (adapter / WEIGHTS).stat().st_size / 1e6
     return (
         f"# {card_name(config)}\n\n"
-        f"An Audio Spectrogram Transformer that tells {shown(model.get('num_classes'))} classes of sound "
-        f"apart, adapted with petl-ast by the method {_code(model.get('method'))}"
+        f"An Audio Spectrogram Transformer that {task} {shown(model.get('num_classes'))} classes of sound "
+        f"{kinds}, adapted with petl-ast by the method {_code(model.get('method'))}"
         f"{f' ({shown(options)})' if options else ''}.\n\n"
         f"The weights here, {megabytes:.2f} MB, are what was trained. They belong on the frozen backbone "
         f"{_backbone(model.get('backbone'))}, whose fingerprint {_code(model['backbone_fingerprint'])} is "
@@ -101,10 +105,10 @@ def _backbone(saved: object) -> str:
 
 
 def _metrics(config: dict[str, Any], tested: Tested) -> str:
-    metrics = section(config, "metrics")
-    lines = ["## How good it is", "", "| | accuracy | loss |", "|---|---|---|"]
+    metrics, (key, quantity) = section(config, "metrics"), measure(config)
+    lines = ["## How good it is", "", f"| | {quantity} | loss |", "|---|---|---|"]
     for part, note in (("test", f" ({tested.interval})" if tested.truth else ""), ("validation", "")):
-        accuracy, loss = number(metrics.get(f"{part}_accuracy")), number(metrics.get(f"{part}_loss"))
+        accuracy, loss = number(metrics.get(f"{part}_{key}")), number(metrics.get(f"{part}_loss"))
         known = f"{accuracy:.2%}{note} | {loss:.4f}" if accuracy is not None and loss is not None else " | "
         lines.append(f"| {part} | {known} |")
     if tested.truth:
@@ -149,6 +153,15 @@ def _protocol(config: dict[str, Any], tested: Tested) -> str:
 def _classes(config: dict[str, Any], tested: Tested) -> str:
     labels = config.get("labels")
     names = [str(label) for label in labels] if isinstance(labels, list) else []
+    if isinstance(thresholds := config.get("thresholds"), list):
+        precisions = section(section(config, "metrics"), "test_average_precision")
+        lines = ["## Classes", "", "| class | average precision | named from a probability of |"]
+        lines.append("|---|---|---|")
+        for name, threshold in zip(names, thresholds, strict=False):
+            precision, least = number(precisions.get(name)), number(threshold)
+            shares = ["" if value is None else f"{value:.1%}" for value in (precision, least)]
+            lines.append(f"| {_code(name)} | {' | '.join(shares)} |")
+        return "\n".join(lines)
     if not tested.truth:
         return "## Classes\n\n" + (", ".join(map(_code, names)) or "They are not named.")
     lines = ["## Classes", "", "| class | clips tested | recognised |", "|---|---|---|"]

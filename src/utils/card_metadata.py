@@ -59,17 +59,18 @@ def front_matter(config: dict[str, Any], tested: Tested) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     data, model, results = section(config, "data"), config["model"], []
-    accuracy = number(section(config, "metrics").get("test_accuracy"))
-    if accuracy is not None and data.get("root"):
+    key, quantity = measure(config)
+    value = number(section(config, "metrics").get(f"test_{key}"))
+    if value is not None and data.get("root"):
         results.append(
             EvalResult(
                 task_type="audio-classification",
                 dataset_type=re.sub(r"[^a-z0-9]+", "-", data_name(config).lower()).strip("-") or "data",
                 dataset_name=data_name(config),
                 dataset_split=shown(f"fold {data.get('test')}"),
-                metric_type="accuracy",
-                metric_value=accuracy,
-                metric_name=f"Test accuracy, {tested.interval}" if tested.truth else "Test accuracy",
+                metric_type=quantity.replace(" ", "_"),
+                metric_value=value,
+                metric_name=f"Test {quantity}{f', {tested.interval}' if tested.truth else ''}",
             )
         )
     card = ModelCardData(
@@ -78,11 +79,16 @@ def front_matter(config: dict[str, Any], tested: Tested) -> str:
         pipeline_tag="audio-classification",
         base_model=model["backbone"] if is_on_hub(model.get("backbone")) else None,
         tags=[*TAGS, shown(model.get("method"))],
-        metrics=["accuracy"],
+        metrics=[quantity.replace(" ", "_")],
         model_name=card_name(config),
         eval_results=results or None,
     )
     return card.to_yaml().strip()
+
+
+def measure(config: dict[str, Any]) -> tuple[str, str]:
+    """What an adapter is judged by: its name among the metrics, behind "test_", and in words."""
+    return ("map", "mean average precision") if "thresholds" in config else ("accuracy", "accuracy")
 
 
 def card_name(config: dict[str, Any]) -> str:
