@@ -131,6 +131,12 @@ def test_no_label_anywhere_is_told(tmp_path: Path) -> None:
         opened(write(tmp_path / "sounds", rows), tmp_path)
 
 
+def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+    rows = [{**row, "labels": "low" if "low" in row["labels"] else ""} for row in rows_of_folds()]
+    with pytest.raises(UserError, match="holds a single class, low"):
+        opened(write(tmp_path / "sounds", rows), tmp_path)
+
+
 # ---- the run
 
 

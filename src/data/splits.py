@@ -78,7 +78,7 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
         if listing.tested:
             folds = _with_validation(listing, clips, recordings, folds, number_of_folds, seed, notes)
         notes += _torn(recordings, folds)
-    if len(names) == 1 and not several:
+    if len(names) == 1:
         raise UserError(
             f"{listing.source} holds a single class, {names[0]}; there must be two to tell apart."
             f"{_besides(problems)}"
