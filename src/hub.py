@@ -28,7 +28,7 @@ def local_adapter(source: str | Path) -> Path:
 
     Args:
         source: A folder, or a hub id USER/NAME, with a revision if need be: USER/NAME@REVISION. A folder of
-            that name comes first.
+            that name comes first, and outputs/x is a folder's name wherever there is a folder outputs.
 
     Raises:
         UserError: if it is neither; if there is no such repository, revision, network or permission; or if
@@ -36,7 +36,7 @@ def local_adapter(source: str | Path) -> Path:
     """
     text = source.as_posix() if isinstance(source, Path) else source
     repository, _, revision = text.partition("@")
-    if Path(source).exists() or not is_hub_id(repository):
+    if Path(source).exists() or not is_hub_id(repository) or Path(source).parent.is_dir():
         return Path(source)
     from huggingface_hub import hf_hub_download
 

@@ -129,7 +129,7 @@ def test_every_fault_of_the_csv_at_once(miniature: Path, tmp_path: Path, capsys:
   {path}, line 10: 2-200-A-10.wav is listed again with another fold, target or category.
   {path}, line 32: '../a.wav' is not a plain file name inside {audio}.
   {path}, line 33: '/etc/passwd' is not a plain file name inside {audio}.
-  {path}, line 34: link.wav is a link to {tmp_path / "secret.wav"}, outside the data folder {miniature}.
+  {path}, line 34: audio/link.wav leads to {tmp_path / "secret.wav"} by a link, outside the data folder {miniature}.
   {path}, line 35: fold is 'one', not a whole number of at most 9 digits.
   {path}, line 36: 'c\\x1b[2J.wav' is not a plain file name inside {audio}.
   {path}, line 38: category is 'low\\ntone'; it must be plain text on one line.

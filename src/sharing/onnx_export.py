@@ -53,8 +53,9 @@ def export(
 ) -> Exported:
     """Write an adapter's model as ONNX: input `spectrogram` [batch, frames, mel bins], output `logits`.
 
-    The batch may have any size. The model's metadata hold `labels` and the `spectrogram` settings as JSON, so
-    that the file can be used alone. It is written only once onnxruntime's logits agree with PyTorch's.
+    The batch may have any size. The model's metadata hold `labels`, `thresholds` if a clip may have several,
+    and the `spectrogram` settings as JSON, so that the file can be used alone. It is written only once
+    onnxruntime's logits agree with PyTorch's.
 
     Args:
         adapter: The adapter folder, or its id on the hub.
@@ -83,7 +84,9 @@ def export(
             )
     loaded = load_adapter(adapter, backbone)
     model, settings = loaded.get_adapter(loaded.active_adapter), loaded.spectrogram
-    metadata = {"labels": model.labels, "spectrogram": dataclasses.asdict(settings)}
+    metadata: dict[str, Any] = {"labels": model.labels, "spectrogram": dataclasses.asdict(settings)}
+    if model.thresholds:  # a clip may have several labels: what a sigmoid of the logits has to reach
+        metadata["thresholds"] = model.thresholds
     try:
         content = onnx_bytes(model, metadata)
     except torch.onnx.OnnxExporterError as error:

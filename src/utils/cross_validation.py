@@ -71,7 +71,7 @@ def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> di
         resumed = goes_on(config)
         if config.data.fit_length:
             seconds = config.spectrogram.max_length / FRAMES_PER_SECOND
-            screen.messages().print(f"Spectrograms fit the longest clip: {seconds:.2f} s.")
+            screen.messages().print(f"Spectrograms have {seconds:.2f} s, by data.fit_length.")
         load_with_progress(dataset, screen.messages())
         splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
         for split in splits if dataset.multi_label else ():

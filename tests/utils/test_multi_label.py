@@ -70,7 +70,7 @@ def test_windows_of_several_labels_are_averaged_as_probabilities() -> None:
 
 def test_each_class_has_events_of_its_own() -> None:
     values = np.array([[0.9, 0.1], [0.8, 0.7], [0.1, 0.6], [0.3, 0.1]], np.float32)
-    windows = [(float(i), i + 2.0) for i in range(4)]
+    windows = np.array([(i, i + 2) for i in range(4)], float)
     events = Timeline(["dog", "rain"], windows, values, [0.5, 0.6]).events(0.99)
     assert [(e.name, e.start, e.end, e.windows) for e in events] == [
         ("dog", 0.0, 2.5, 2),
