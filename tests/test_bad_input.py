@@ -399,7 +399,7 @@ ADAPTER_MISTAKES = [
     pytest.param(edited("model", colour="red"), ("colour", "this version"), id="unknown setting"),
     pytest.param(edited("model", method="lore"), ("'lore'", "the methods are"), id="unknown method"),
     pytest.param(edited("model", num_classes=4), ("[3, 48]", "[4, 48]", "classification_head"), id="classes"),
-    pytest.param(edited("model", backbone="/gone/ast"), ("/gone/ast", "config.json"), id="backbone gone"),
+    pytest.param(edited("model", backbone="/gone/ast"), ("/gone/ast", "--backbone"), id="backbone gone"),
     pytest.param(drop_a_tensor, ("missing: classification_head.bias",), id="tensor missing"),
     pytest.param(edited(labels=None), ("labels", "training run"), id="no labels"),
     pytest.param(edited(labels=["a", "b"]), ("3 classes", "['a', 'b']"), id="too few labels"),
