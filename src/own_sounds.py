@@ -28,11 +28,17 @@ def defaults(folder: str, words: Sequence[str] = (), configs: Sequence[str] = ()
         raise UserError(f"{folder}: no such folder or csv file. See --help for what comes behind `train`.")
     sections = read_yaml(DEFAULTS)
     values = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
-    given = {word.lstrip("-").split("=")[0] for word in words if word.startswith("--")}
+    given: dict[str, Any] = {}
     for path in configs:
-        model = read_yaml(Path(path)).get("model")
-        given |= {f"model.{option}" for option in model or ()}
-    if given & {"model", "model.method", "model.backbone"}:
+        given |= {
+            f"model.{name}": value for name, value in (read_yaml(Path(path)).get("model") or {}).items()
+        }
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            given[name] = value if equals else following
+    other = any(given.get(name, values[name]) != values[name] for name in ("model.method", "model.backbone"))
+    if other or "model" in given:
         del values["model.method_options"]  # chosen for the default method on the default backbone
     name = Path(folder).resolve().stem if Path(folder).is_file() else Path(folder).resolve().name
     return values | {"data.root": folder, "output": f"outputs/{name or 'run'}"}

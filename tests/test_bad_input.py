@@ -643,6 +643,31 @@ def test_a_hub_id_out_of_reach(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [("model.safetensors", "many times what"), ("model.safetensors.index.json", "several files")],
+)
+def test_a_hub_backbone_that_promises_more_than_it_holds(
+    shared_miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, says: str
+) -> None:
+    """As the hub's own cache has it: a stranger's adapter may name a stranger's backbone."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    place = tmp_path / "hub" / "hub" / "models--some--body"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("0" * 40)
+    snapshot = place / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
+    (snapshot / "config.json").write_text(
+        json.dumps({"model_type": "audio-spectrogram-transformer", **sizes})
+    )
+    (snapshot / file).write_bytes(b"\0" * 8)
+    options = [*training_options(shared_miniature, tmp_path / "run"), "--model.backbone=some/body"]
+    done = run_command("train", *options)
+    check_message("train", done.returncode, done.stdout, done.stderr, ("some/body", says))
+
+
 def test_a_damaged_adapter_as_a_user_sees_it(adapter: Path) -> None:
     halve(adapter / ADAPTER_WEIGHTS)
     done = run_command("evaluate", adapter, ON_CPU)

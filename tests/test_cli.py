@@ -811,3 +811,11 @@ def test_an_adapter_finds_its_relative_backbone_from_anywhere(
     assert main(["predict", "alone", clip, "--device=cpu"]) == 2
     backbone = str(project / "data" / "ast" / "backbone")
     assert main(["predict", "alone", clip, "--device=cpu", "--backbone", backbone]) == 0
+
+
+def test_an_adapter_in_a_recordings_place_is_told(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (str(finished_run / "fold_1" / kind) for kind in ("last", "best"))
+    assert main(["predict", one, "--adapter", other, "clip.wav"]) == 2
+    assert f"{one} is an adapter, no recording" in capsys.readouterr().err

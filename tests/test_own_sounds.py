@@ -146,6 +146,10 @@ def test_files_and_options_win_over_the_defaults(tmp_path: Path, capsys: pytest.
     [
         ((), {"reduction_rate": 24, "kernel_size": 8}),
         (("--model.method=linear",), {}),
+        (
+            ("--model.backbone=ast-mini", "--model.method", "adapter"),
+            {"reduction_rate": 24, "kernel_size": 8},
+        ),
         (("--model.backbone", "MIT/ast-finetuned-audioset-10-10-0.4593"), {}),
         (("--model.method", "lora", "--model.method_options={reduction_rate: 8}"), {"reduction_rate": 8}),
     ],

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ASTConfig, ASTForAudioClassification, ASTModel
+from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from ..backbones import shipped
@@ -69,7 +70,7 @@ def load_backbone(source: str | Path) -> ASTModel:
         UserError: if there is no such checkpoint, it is no AST, or weights are missing.
     """
     name = str(shipped(str(source)) or source)
-    _read_config(name)
+    _check_size(name, _read_config(name), _weight_files(name))
     with _clear_errors(name), _quiet():
         model, info = ASTModel.from_pretrained(
             name,
@@ -184,7 +185,30 @@ def _read_config(name: str) -> dict[str, Any]:
                 f"{name}: {key} in config.json is {value!r:.100}; it must be a whole number of at least "
                 f"1 and at most {most:,}."
             )
-    files = list(Path(name).glob("*.safetensors")) if is_path else []
+    if is_path:
+        _check_size(name, config, list(Path(name).glob("*.safetensors")))
+    return config
+
+
+def _weight_files(name: str) -> list[Path]:
+    """A checkpoint's weights, fetched if the hub has them; a stranger's adapter may name its backbone.
+
+    Raises:
+        UserError: if the hub does not answer, or has them in several files: no AST is that large.
+    """
+    if Path(name).is_dir():
+        return list(Path(name).glob("*.safetensors"))
+    with _clear_errors(name), _quiet():
+        found = cached_file(name, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+        if not found and cached_file(
+            name, "model.safetensors.index.json", _raise_exceptions_for_missing_entries=False
+        ):
+            raise ValueError("its weights lie in several files; those of an AST lie in model.safetensors")
+    return [Path(found)] if found else []
+
+
+def _check_size(name: str, config: dict[str, Any], files: list[Path]) -> None:
+    """See that no memory is taken for what config.json only promises."""
     width, layers = config.get("hidden_size", 768), config.get("num_hidden_layers", 12)
     values = layers * width * (4 * width + 2 * config.get("intermediate_size", 3072))
     if files and values > 1_000_000 + SMALLEST_SHARE * sum(file.stat().st_size for file in files):
@@ -192,7 +216,6 @@ def _read_config(name: str) -> dict[str, Any]:
             f"{name}: config.json describes a model of more than {values:,} weights, many times what "
             "the files beside it hold."
         )
-    return config
 
 
 @contextmanager

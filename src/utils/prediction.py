@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -147,9 +148,10 @@ def adapter_names(folders: Sequence[str | Path]) -> list[str]:
         raise UserError("no adapter is named; there must be one.")
     if len(folders) == 1:
         return [""]
-    paths = [Path(folder).resolve().parts for folder in folders]
-    if twice := [str(folder) for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]:
+    real = [Path(folder).resolve() for folder in folders]
+    if twice := [str(folder) for folder, path in zip(folders, real, strict=True) if real.count(path) > 1]:
         raise UserError(f"the adapter {twice[0]} is named {len(twice)} times; once is enough.")
+    paths = [Path(os.path.abspath(folder)).parts for folder in folders]  # a link has a name of its own
     depth, names = 1, ["/".join(path[-1:]) for path in paths]
     while len(set(names)) < len(names):
         depth += 1

@@ -7,6 +7,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
+from ..errors import UserError
 from ..imports import quick_imports
 from .verb import Verb, add_adapter_argument, add_place_options
 
@@ -81,6 +82,9 @@ def _run(options: Namespace) -> int:
         from ..utils.prediction_output import destination, write_predictions
 
     adapters = [options.adapter, *options.more_adapters]
+    for path in map(Path, options.paths):
+        if (path / "adapter_config.json").is_file():
+            raise UserError(f"{path} is an adapter, no recording. Give several with --adapter before each.")
     recordings = find_recordings(options.paths)
     where = destination(
         "jsonl" if options.json else options.format,

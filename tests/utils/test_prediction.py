@@ -298,6 +298,15 @@ def test_adapters_are_called_by_what_tells_them_apart(folders: list[str], names:
     assert adapter_names(folders) == names
 
 
+def test_a_link_to_an_adapter_is_called_by_its_own_name(tmp_path: Path) -> None:
+    for name in ("birds", "frogs"):
+        (tmp_path / "runs" / name / "last").mkdir(parents=True)
+        (tmp_path / name).symlink_to(tmp_path / "runs" / name / "last")
+    assert adapter_names([tmp_path / "birds", tmp_path / "frogs"]) == ["birds", "frogs"]
+    with pytest.raises(UserError, match="named 2 times"):
+        adapter_names([tmp_path / "birds", tmp_path / "runs" / "birds" / "last"])
+
+
 def test_adapters_that_cannot_hear_together(adapters: list[Path], clips: list[Path], tmp_path: Path) -> None:
     """Each message names both."""
     first, other, *_ = adapters
