@@ -69,6 +69,7 @@ def _confusions(run: Run, dataset: AudioDataset) -> list[str]:
                 mixed[row["class"], row["last"]].append(row["clip"])
     lines = ["Worth listening to:"] if mixed else []
     for (true, named), clips in sorted(mixed.items(), key=lambda item: (-len(item[1]), item[0]))[:CONFUSIONS]:
-        lines.append(f"  {true} taken for {named}: {len(clips)} clips")
+        plural = "s" * (len(clips) > 1)
+        lines.append(f"  {true} taken for {named}: {len(clips)} clip{plural}")
         lines += [f"    {shown(paths.get(clip, clip))}" for clip in clips[:CLIPS]]
     return lines
