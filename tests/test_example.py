@@ -47,7 +47,7 @@ def test_the_page_runs_as_it_stands(place: Path) -> None:
             words = shlex.split(command)
             quick = ["--train.epochs=1"] if words[0] == "train" else []
             done = run_command(*words, *quick, cwd=place)
-            told = headings(shown)
+            told = headings(shown) - {"Worth"}  # listening to: where clips are confused at all
             assert told or words[0] == "predict"
             assert told <= headings(done.stdout + done.stderr)
             commands += 1
