@@ -18,6 +18,7 @@ from .text import is_plain, shown
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 CARD, PICTURE = "README.md", "confusion_matrix.png"  # for people; nothing is read from them
+KEPT = "A run keeps its adapters in outputs/RUN/fold_N/last and .../best."
 FORMAT = 1
 MOST_PATH = 1000
 MOST_HEADER_BYTES = 10_000_000  # full fine-tuning of AST declares 201 tensors in 25,000
@@ -50,10 +51,8 @@ def read_adapter(folder: Path) -> tuple[Declared, dict[str, Any]]:
         UserError: if `folder` is no adapter folder of this format, or a file in it is damaged.
     """
     if missing := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
-        what = "" if folder.exists() else ", nor an id on the hub, USER/NAME"
         raise UserError(
-            f"{folder} is no adapter folder{what}, for it does not hold {' and '.join(missing)}. "
-            "A run keeps its adapters in outputs/RUN/fold_N/last and .../best."
+            f"{folder} is no adapter folder, for it does not hold {' and '.join(missing)}. {KEPT}"
         )
     config = read_json(folder / CONFIG)
     if not isinstance(config, dict) or config.pop("format", None) != FORMAT:
@@ -103,8 +102,7 @@ def find_backbone(saved: object, folder: Path) -> str:
     Args:
         saved: As adapter_config.json has it: a hub id, the name of a shipped one, or a path as it was given
             at training.
-        folder: The adapter folder. A path that leads nowhere from here is tried from the folders around it,
-            which are those of the project that it was trained in.
+        folder: The adapter folder (see `local_backbone`).
 
     Raises:
         UserError: if it is no name, or looks like a path and leads nowhere.
@@ -115,17 +113,28 @@ def find_backbone(saved: object, folder: Path) -> str:
         )
     if not isinstance(saved, str) or not is_plain(saved) or len(saved) > MOST_PATH:
         raise UserError(f"{folder}: backbone is {saved!r:.100}, no name or path. Was {CONFIG} edited?")
-    if shipped(saved) or Path(saved).exists():
+    if shipped(saved):
         return saved
-    for around in folder.resolve().parents:
-        if (around / saved / "config.json").is_file():
-            return str(around / saved)
+    if found := local_backbone(saved, folder):
+        return found
     if saved.startswith((".", "~", "/")) or saved.count("/") != 1:
         raise UserError(
             f"{folder} was trained on the backbone {saved!r}, a path that leads nowhere from {Path.cwd()} or "
             "the folders around the adapter: say where the backbone is now with --backbone (or backbone=...)."
         )
     return saved
+
+
+def local_backbone(saved: str, folder: Path) -> str | None:
+    """Where on this machine the backbone lies that an adapter in `folder` names; None if nowhere.
+
+    A path that leads nowhere from here is tried from the folders around the adapter, which are those of the
+    project that it was trained in.
+    """
+    if Path(saved).exists():
+        return saved
+    places = (around / saved for around in folder.resolve().parents)
+    return next((str(place) for place in places if (place / "config.json").is_file()), None)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

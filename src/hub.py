@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .adapter_folder import CONFIG, WEIGHTS
+from .adapter_folder import CONFIG, KEPT, WEIGHTS
 from .errors import UserError
 from .text import shown
 
@@ -28,16 +28,23 @@ def local_adapter(source: str | Path) -> Path:
 
     Args:
         source: A folder, or a hub id USER/NAME, with a revision if need be: USER/NAME@REVISION. A folder of
-            that name comes first, and outputs/x is a folder's name wherever there is a folder outputs.
+            that name comes first, and outputs/x is a folder's name alone wherever there is a folder outputs.
 
     Raises:
         UserError: if it is neither; if there is no such repository, revision, network or permission; or if
             the repository holds no adapter.
     """
-    text = source.as_posix() if isinstance(source, Path) else source
+    text, folder = source.as_posix() if isinstance(source, Path) else source, Path(source)
     repository, _, revision = text.partition("@")
-    if Path(source).exists() or not is_hub_id(repository) or Path(source).parent.is_dir():
-        return Path(source)
+    if folder.exists():
+        return folder
+    if not is_hub_id(repository):
+        raise UserError(f"{shown(text)} is no adapter folder, nor an id on the hub, USER/NAME. {KEPT}")
+    if folder.parent.is_dir():  # a slip in the rest of a path shall not wait for the network
+        raise UserError(
+            f"{shown(text)} is no adapter folder. It was not looked for on the hub, for there is a folder "
+            f"{shown(folder.parent)} here; if the hub's is meant, work in another folder. {KEPT}"
+        )
     from huggingface_hub import hf_hub_download
 
     with clear_errors(repository, f"{shown(text)} is no folder here, and"):

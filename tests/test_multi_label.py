@@ -169,6 +169,8 @@ def test_the_card_tells_average_precisions_and_thresholds(run: Path) -> None:
         precision = metrics["test_average_precision"][name]
         assert f"| `{name}` | {precision:.1%} | {threshold:.1%} |" in card
     assert "mean_average_precision" in card.split("---")[1]
+    assert f"Measured on {CLIPS} clips that it was not trained on." in card
+    assert "sounds can be given some of them too, or none" in card and "get one of them" not in card
     assert not (adapter / "confusion_matrix.png").exists()
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from ..adapter_folder import CARD, CONFIG, FORMAT, PICTURE, WEIGHTS, read_adapter, read_weights
 from ..errors import UserError
 from ..files import json_text
 from ..hub import LOG_IN, clear_errors, is_hub_id
+from ..text import shown
 from ..utils.card import card_text
-from ..utils.card_metadata import UNKNOWN, is_local, last_name
+from ..utils.card_metadata import UNKNOWN, is_local, last_name, section
 
-HEADER = re.compile(r"\A---\r?\n(.*?)\r?\n---(?=\r?\n|\Z)", re.DOTALL)
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+LICENCE = ("license", "license_name", "license_link")  # what of a card's metadata says it
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,17 @@ class Pushed:
     notes: list[str]
 
 
-def push(folder: Path, repository: str, private: bool | None = None, licence: str | None = None) -> Pushed:
+def push(
+    folder: Path,
+    repository: str,
+    private: bool | None = None,
+    licence: str | None = None,
+    overwrite: bool = False,
+) -> Pushed:
     """Upload an adapter as one commit; the repository is made if there is none.
 
-    Absolute paths in adapter_config.json (where the data and a local backbone were) lose all but their last
-    name on the way: they are nobody else's business, and lead nowhere elsewhere.
+    In adapter_config.json the paths of the data and of a local backbone lose all but their last name on the
+    way: they are nobody else's business, and lead nowhere elsewhere.
 
     Args:
         folder: The adapter folder; it stays as it is.
@@ -37,12 +52,12 @@ def push(folder: Path, repository: str, private: bool | None = None, licence: st
         private: Whether a new repository is private; None: as the account's default says.
         licence: The hub's name of the licence, such as apache-2.0; None: what the card says, which is
             "unknown" if nobody said anything else.
+        overwrite: Replace the repository's card if it has another one.
 
     Raises:
         UserError: if the folder is no sound adapter, the id is none, nobody is logged in, or the hub refuses.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
-    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not is_hub_id(repository):
         raise UserError(f"{repository!r:.200} is no id of a repository on the hub; it must be USER/NAME.")
@@ -53,54 +68,97 @@ def push(folder: Path, repository: str, private: bool | None = None, licence: st
         )
     _, config = read_adapter(folder)
     read_weights(folder)  # all of it, so that nothing damaged is handed on
-    card = _with_licence(_card(folder), licence)
+    card, licences = _card(folder, licence)
     if get_token() is None:
         raise UserError(f"Nobody is logged in on the hub. {LOG_IN}")
     contents: dict[str, bytes | str] = {
-        CONFIG: json_text({"format": FORMAT, **_without_places(config)}).encode(),
-        CARD: card.encode(),
+        CONFIG: json_text({"format": FORMAT, **_without_places(config, folder)}).encode(),
+        CARD: card,
         WEIGHTS: str(folder / WEIGHTS),
     }
     if (folder / PICTURE).is_file():
         contents[PICTURE] = str(folder / PICTURE)
-    disable_progress_bars()
-    with clear_errors(repository):
+    notes = []
+    with clear_errors(repository), _no_bars():
         api = HfApi(library_name="petl-ast")
         address = api.create_repo(repository, private=private, exist_ok=True)
+        if not overwrite and _card_there(api, repository) not in (None, card):
+            del contents[CARD]
+            notes.append(
+                f"The {CARD} there is another than this one and stays, its licence too; replace it with "
+                "--overwrite true."
+            )
         additions = [CommitOperationAdd(name, content) for name, content in contents.items()]
         api.create_commit(repository, additions, commit_message="An adapter of petl-ast")
-    notes = []
-    if is_local(config["model"].get("backbone")):
+    if is_local(config["model"].get("backbone"), folder):
         notes.append("Its backbone is a local one: whoever uses it needs that too, for --backbone.")
-    header = HEADER.match(card)
-    if header and re.search(rf"^license: {UNKNOWN}$", header[1], re.MULTILINE):
+    if CARD in contents and licences in (UNKNOWN, [UNKNOWN]):
         notes.append("Its licence is unknown, so nobody may use it yet: give one with --licence.")
     return Pushed(str(address), notes)
 
 
-def _card(folder: Path) -> str:
+def _card(folder: Path, licence: str | None) -> tuple[bytes, object]:
+    """The card, with another licence in its metadata where one is given and all else as it is; and what
+    licence, or licences, it tells.
+    """
+    from huggingface_hub import metadata_load, metadata_save
+
+    with TemporaryDirectory() as place:
+        copy = Path(place) / CARD
+        copy.write_bytes(
+            (folder / CARD).read_bytes() if (folder / CARD).is_file() else card_text(folder).encode()
+        )
+        try:
+            metadata = metadata_load(copy) or {}
+        except (ValueError, yaml.YAMLError) as error:
+            why = shown(str(error).splitlines()[0])
+            raise UserError(
+                f"{folder / CARD} does not begin with metadata that the hub can read ({why}). Mend it, or "
+                "remove it for a new one."
+            ) from error
+        if licence is not None:
+            others = {name: value for name, value in metadata.items() if name not in LICENCE}
+            metadata_save(copy, {"license": licence, **others})
+        return copy.read_bytes(), licence or metadata.get("license")
+
+
+def _card_there(api: HfApi, repository: str) -> bytes | None:
+    """The card that a repository on the hub has, if it has one."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
     try:
-        return (folder / CARD).read_bytes().decode() if (folder / CARD).is_file() else card_text(folder)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{folder / CARD} is no UTF-8 text. Mend it, or remove it for a new one.") from error
+        return Path(api.hf_hub_download(repository, CARD)).read_bytes()
+    except LocalEntryNotFoundError:  # the hub did not answer
+        raise
+    except EntryNotFoundError:
+        return None
 
 
-def _with_licence(card: str, licence: str | None) -> str:
-    """The card with another licence in its header, where one is given; all else as it is."""
-    if licence is None:
-        return card
-    header = HEADER.match(card)
-    lines = header[1].splitlines() if header else []
-    others = [line for line in lines if not re.match(r"license\s*:", line)]
-    body = card[header.end() :] if header else f"\n\n{card}"
-    return "\n".join(["---", f"license: {licence}", *others, "---"]) + body
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """No progress bars of huggingface_hub, for now."""
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
-def _without_places(value: Any) -> Any:
-    """Plain values with the last name of every absolute path in its place."""
-    if isinstance(value, dict):
-        return {name: _without_places(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without_places(part) for part in value]
-    absolute = isinstance(value, str) and (value.startswith(("/", "~")) or PureWindowsPath(value).drive)
-    return last_name(value) if absolute else value
+def _without_places(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The configuration with the last names of the data's and of a local backbone's place alone."""
+    data, model = section(config, "data"), config["model"]
+    told = dict(config)
+    if isinstance(root := data.get("root"), str):
+        told["data"] = {**data, "root": last_name(root) or "data"}
+    if isinstance(backbone := model.get("backbone"), str) and is_local(backbone, folder):
+        told["model"] = {**model, "backbone": last_name(backbone) or "backbone"}
+    return told

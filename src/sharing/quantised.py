@@ -6,7 +6,6 @@ inputs are rounded as they come. Everything else stays float32.
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, softmax
 
 from ..config import SpectrogramConfig
 from ..data.sounds.clips import LABELS, MIN_SAMPLING_RATE, clip
 from ..data.spectrogram import log_mel, samples_heard
 from ..files import write_bytes
+from .quiet import quiet
 
 SEED = 1  # of the procedural clips; ast-mini was made from those of other seeds
 ROUNDS = 15  # timed forward passes of each model, in turns
@@ -37,8 +38,10 @@ class Quantised:
         path: Where it is.
         size: Its bytes.
         clips: How many procedural clips both heard.
-        agreement: The share of these for which both name the same class.
+        agreement: The share of these for which both name the same class; with `thresholds`, the share of the
+            clips' classes which both affirm or both deny.
         difference: The largest between their probabilities.
+        several: Whether a clip may have several labels.
         milliseconds: Of float32 and of int8 for one clip: medians of `ROUNDS` passes in turns.
     """
 
@@ -47,16 +50,20 @@ class Quantised:
     clips: int
     agreement: float
     difference: float
+    several: bool
     milliseconds: tuple[float, float]
 
 
-def quantise(content: bytes, path: Path, spectrogram: SpectrogramConfig) -> Quantised:
+def quantise(
+    content: bytes, path: Path, spectrogram: SpectrogramConfig, thresholds: list[float] | None = None
+) -> Quantised:
     """Write the int8 model and measure it against the float32 one.
 
     Args:
         content: The float32 model.
         path: The file to write.
         spectrogram: What the model hears.
+        thresholds: Where a clip may have several labels: from which probability on each class is affirmed.
 
     Returns:
         How far both agree on a procedural clip of each of the families in `data.sounds`, and how fast both
@@ -68,8 +75,7 @@ def quantise(content: bytes, path: Path, spectrogram: SpectrogramConfig) -> Quan
     model = onnx.load_from_string(content)
     # The exporter's notes on shapes are those before constants were folded; the quantiser infers its own.
     model.graph.ClearField("value_info")
-    with TemporaryDirectory() as folder:
-        logging.getLogger().setLevel(logging.ERROR)  # its advice to run another tool first
+    with TemporaryDirectory() as folder, quiet():  # it advises to run another tool first
         small = Path(folder) / "int8.onnx"
         quantize_dynamic(
             model,
@@ -82,15 +88,22 @@ def quantise(content: bytes, path: Path, spectrogram: SpectrogramConfig) -> Quan
     models = session(content), session(quantised)
     clips = _clips(spectrogram)
     batches = np.array_split(clips, -(-len(clips) // BATCH))
-    floats, ints = (_softmax(np.concatenate([run(m, batch) for batch in batches])) for m in models)
+    logits = [np.concatenate([run(model, batch) for batch in batches]) for model in models]
+    if thresholds is None:
+        floats, ints = (softmax(values, axis=1) for values in logits)
+        same = floats.argmax(1) == ints.argmax(1)
+    else:
+        floats, ints = (expit(values) for values in logits)
+        same = (floats >= thresholds) == (ints >= thresholds)
     times = _times(models, clips[:1])
     write_bytes(path, quantised)
     return Quantised(
         path=path,
         size=len(quantised),
         clips=len(clips),
-        agreement=float((floats.argmax(1) == ints.argmax(1)).mean()),
+        agreement=float(same.mean()),
         difference=float(np.abs(floats - ints).max()),
+        several=thresholds is not None,
         milliseconds=times,
     )
 
@@ -128,9 +141,3 @@ def _times(models: tuple[Any, Any], clip: Array) -> tuple[float, float]:
             if number:  # the first one makes room
                 times.append(1000 * (time.perf_counter() - start))
     return median(taken[0]), median(taken[1])
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Array = powers / powers.sum(axis=1, keepdims=True)
-    return shares

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..adapter_folder import CARD, PICTURE, WEIGHTS, read_adapter
 from ..backbones import shipped
+from ..config import RunConfig
 from ..data_config import FRAMES_PER_SECOND
 from ..files import write_text
 from ..text import shown
@@ -56,9 +57,11 @@ def write_cards(folder: Path) -> None:
 
 
 def _tested(run: Run, fold: int, kind: str) -> Tested:
-    rows = [] if run.multi_label else run.predictions[fold]
+    rows, over, folds = run.predictions[fold], run.summary[kind], len(run.predictions)
+    if run.multi_label:
+        return Tested(len(rows), config=run.config, over_folds=over, folds=folds)
     truth, predicted = [row["class"] for row in rows], [row[kind] for row in rows]
-    return Tested(truth, predicted, run.config.train, run.summary[kind], len(run.predictions))
+    return Tested(len(rows), truth, predicted, run.config, over, folds)
 
 
 def card_text(adapter: Path, tested: Tested | None = None) -> str:
@@ -75,8 +78,8 @@ def card_text(adapter: Path, tested: Tested | None = None) -> str:
     parts = [_title(config, adapter), _metrics(config, tested)]
     if (adapter / PICTURE).is_file():
         parts.append(f"![Which class was taken for which]({PICTURE})")
-    parts += [_protocol(config, tested), _classes(config, tested), _usage(config), _limits(config)]
-    return f"---\n{front_matter(config, tested)}\n---\n\n" + "\n\n".join(parts) + "\n"
+    parts += [_protocol(config, tested), _classes(config, tested), _usage(config, adapter), _limits(config)]
+    return f"---\n{front_matter(config, tested, adapter)}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _title(config: dict[str, Any], adapter: Path) -> str:
@@ -91,13 +94,13 @@ def _title(config: dict[str, Any], adapter: Path) -> str:
         f"{kinds}, adapted with petl-ast by the method {_code(model.get('method'))}"
         f"{f' ({shown(options)})' if options else ''}.\n\n"
         f"The weights here, {megabytes:.2f} MB, are what was trained. They belong on the frozen backbone "
-        f"{_backbone(model.get('backbone'))}, whose fingerprint {_code(model['backbone_fingerprint'])} is "
-        "checked when they are loaded."
+        f"{_backbone(model.get('backbone'), adapter)}, whose fingerprint "
+        f"{_code(model['backbone_fingerprint'])} is checked when they are loaded."
     )
 
 
-def _backbone(saved: object) -> str:
-    if is_on_hub(saved):
+def _backbone(saved: object, adapter: Path) -> str:
+    if is_on_hub(saved, adapter):
         return f"[{saved}](https://huggingface.co/{saved})"
     if shipped(str(saved)):
         return f"{_code(saved)}, which comes with petl-ast"
@@ -114,6 +117,8 @@ def _metrics(config: dict[str, Any], tested: Tested) -> str:
     if tested.truth:
         lines += ["", f"Right about {tested.hits} of {len(tested.truth)} clips that it was not trained on."]
         lines[-1] += " The interval is Wilson's; it speaks of other clips of the same data set."
+    elif tested.clips:
+        lines += ["", f"Measured on {tested.clips} clips that it was not trained on."]
     over = tested.over_folds
     if over.get("standard_deviation") is not None:
         lines += [
@@ -139,15 +144,35 @@ def _protocol(config: dict[str, Any], tested: Tested) -> str:
         )
     if epoch is not None:
         lines.append(f"- Weights of epoch {shown(epoch)}, chosen without a look at the test fold")
-    if options := tested.training:
-        lines.append(
-            f"- {options.epochs} epochs of AdamW, batch size {options.batch_size}, learning rate "
-            f"{options.learning_rate:g} on a cosine, weight decay {options.weight_decay:g}, "
-            f"seed {options.seed}"
-        )
+    if tested.config:
+        lines += _training(tested.config)
     if versions:
         lines.append("- Made with " + shown(", ".join(f"{name} {v}" for name, v in versions.items())))
     return "\n".join(lines)
+
+
+def _training(config: RunConfig) -> list[str]:
+    data, augment, options = config.data, config.augment, config.train
+    lines = [
+        f"- {options.epochs} epochs of AdamW, batch size {options.batch_size}, learning rate "
+        f"{options.learning_rate:g} on a cosine, weight decay {options.weight_decay:g}, seed {options.seed}"
+    ]
+    masks = [(augment.frequency_mask, "mel bins"), (augment.time_mask, "frames")]
+    if any(below for below, _ in masks):
+        each = " and ".join(f"one of fewer than {below} {what}" for below, what in masks if below)
+        lines.append(f"- SpecAugment masks on the training clips: {each}")
+    if data.shots is not None:
+        lines.append(f"- Of each class no more than {data.shots} clips to train on")
+    if data.long_clips == "crop":
+        lines.append(
+            "- Of clips longer than it hears at once, a stretch drawn anew every epoch to train on; all of "
+            "them, in windows, to test on"
+        )
+    if options.class_weights == "balanced":
+        lines.append(
+            "- Class weights: clips of rare classes weigh more in the loss, so that all weigh the same"
+        )
+    return lines
 
 
 def _classes(config: dict[str, Any], tested: Tested) -> str:
@@ -172,8 +197,8 @@ def _classes(config: dict[str, Any], tested: Tested) -> str:
     return "\n".join(lines)
 
 
-def _usage(config: dict[str, Any]) -> str:
-    given = is_local(config["model"].get("backbone"))
+def _usage(config: dict[str, Any], adapter: Path) -> str:
+    given = is_local(config["model"].get("backbone"), adapter)
     option, argument = (" --backbone BACKBONE", ', backbone="BACKBONE"') if given else ("", "")
     return (
         "## How to use it\n\nADAPTER is this folder, or its id on the hub, USER/NAME."
@@ -188,10 +213,13 @@ def _usage(config: dict[str, Any]) -> str:
 
 def _limits(config: dict[str, Any]) -> str:
     seconds = (number(config["model"].get("max_length")) or 0) / FRAMES_PER_SECOND
+    if "thresholds" in config:
+        strangers = "silence and strangers' sounds can be given some of them too, or none"
+    else:
+        strangers = "silence and strangers' sounds get one of them too"
     return (
         "## Limits\n\n"
-        "- It knows nothing but its classes: silence and strangers' sounds get one of them too, sometimes "
-        "with confidence.\n"
+        f"- It knows nothing but its classes: {strangers}, sometimes with confidence.\n"
         f"- It hears {seconds:g} s at once: shorter clips are padded, longer recordings heard window by "
         "window.\n"
         "- It was tested on clips of one data set; other places, microphones and distances may do worse.\n"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from ..adapter_folder import local_backbone
 from ..backbones import shipped
-from ..config import TrainConfig
+from ..config import RunConfig
 from ..hub import is_hub_id
 from ..text import shown
 from .metrics import share_interval
@@ -24,16 +25,18 @@ class Tested:
     """The test fold's clips, as what they are and as what they were taken for; and the run around them.
 
     Attributes:
-        truth: The true class of each clip.
+        clips: How many there are.
+        truth: The true class of each clip, where each has one.
         predicted: What it was taken for.
-        training: The run's options of training.
+        config: The run's configuration.
         over_folds: Mean and interval of the accuracy over the run's folds, as in summary.json.
         folds: How many folds the run tested.
     """
 
+    clips: int = 0
     truth: Sequence[str] = ()
     predicted: Sequence[str] = ()
-    training: TrainConfig | None = None
+    config: RunConfig | None = None
     over_folds: dict[str, Any] = field(default_factory=dict)
     folds: int = 0
 
@@ -51,8 +54,8 @@ class Tested:
         return f"95 % interval {low:.1%} to {high:.1%}"
 
 
-def front_matter(config: dict[str, Any], tested: Tested) -> str:
-    """The YAML that the hub reads, without the lines around it.
+def front_matter(config: dict[str, Any], tested: Tested, adapter: Path) -> str:
+    """The YAML that the hub reads, without the lines around it, of the card of the folder `adapter`.
 
     A base model is named only where it is the hub's: a link to what is not there would help nobody.
     """
@@ -77,7 +80,7 @@ def front_matter(config: dict[str, Any], tested: Tested) -> str:
         license=UNKNOWN,
         library_name=LIBRARY,
         pipeline_tag="audio-classification",
-        base_model=model["backbone"] if is_on_hub(model.get("backbone")) else None,
+        base_model=model["backbone"] if is_on_hub(model.get("backbone"), adapter) else None,
         tags=[*TAGS, shown(model.get("method"))],
         metrics=[quantity.replace(" ", "_")],
         model_name=card_name(config),
@@ -99,25 +102,28 @@ def card_name(config: dict[str, Any]) -> str:
 
 
 def data_name(config: dict[str, Any]) -> str:
-    """The last name of where the data set was, and its subset."""
+    """The last name of where the data set was, without a table's ending; and its subset."""
     data = section(config, "data")
-    name = last_name(data.get("root")) or "data"
+    name = re.sub(r"(?<=.)\.csv\Z", "", last_name(data.get("root")), flags=re.IGNORECASE) or "data"
     return shown(f"{name}-esc10" if data.get("subset") == "esc10" and name != "esc10" else name)
 
 
 def last_name(path: object) -> str:
-    """The last part of a path of any system; the rest of it is nobody else's business."""
-    return PureWindowsPath(str(path or "")).name
+    """The last name in a path of any system, empty if there is none; the rest is nobody else's business."""
+    name = PureWindowsPath(str(path or "")).name
+    return "" if name in ("..", "~") else name
 
 
-def is_on_hub(backbone: object) -> bool:
-    """Whether an adapter's backbone is known by its id, and is no folder here of the same name."""
-    return isinstance(backbone, str) and is_hub_id(backbone) and not Path(backbone).exists()
+def is_on_hub(backbone: object, adapter: Path) -> bool:
+    """Whether the backbone of the adapter in a folder is known by its id: a local one of that name, which
+    loading the adapter would take, comes first.
+    """
+    return isinstance(backbone, str) and is_hub_id(backbone) and local_backbone(backbone, adapter) is None
 
 
-def is_local(backbone: object) -> bool:
-    """Whether somebody else has to be given an adapter's backbone."""
-    return not (is_on_hub(backbone) or shipped(str(backbone)))
+def is_local(backbone: object, adapter: Path) -> bool:
+    """Whether somebody else has to be given the backbone of the adapter in a folder."""
+    return not (is_on_hub(backbone, adapter) or shipped(str(backbone)))
 
 
 def section(config: dict[str, Any], name: str) -> dict[str, Any]:

@@ -43,8 +43,12 @@ def _run(options: Namespace) -> int:
     if small := found.int8:
         before, now = small.milliseconds
         print(f"{small.path}: {small.size / 1e6:.2f} MB")
+        if small.several:
+            same = f"Its yes or no is float32's for {small.agreement:.1%} of the classes"
+        else:
+            same = f"It names float32's class for {small.agreement:.1%}"
         print(
-            f"It names float32's class for {small.agreement:.1%} of {small.clips} procedural clips; "
+            f"{same} of {small.clips} procedural clips; "
             f"probabilities differ by {small.difference:.3f} at most."
         )
         print(f"A clip takes {now:.1f} ms, in float32 {before:.1f} ms: {before / now:.2f} times as fast.")

@@ -19,6 +19,9 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--licence", type=str | None, default=None, help="Such as apache-2.0; null: as the card has it."
     )
+    parser.add_argument(
+        "--overwrite", type=bool, default=False, help="Replace a README.md there that is another."
+    )
 
 
 def _run(options: Namespace) -> int:
@@ -31,7 +34,9 @@ def _run(options: Namespace) -> int:
     with quick_imports():
         from ..sharing.push import push
 
-    pushed = push(Path(options.adapter), options.repository, options.private, options.licence)
+    pushed = push(
+        Path(options.adapter), options.repository, options.private, options.licence, options.overwrite
+    )
     print(pushed.address)
     for note in pushed.notes:
         print(note)

@@ -149,7 +149,7 @@ def test_a_shipped_backbone_needs_the_id_alone_and_is_checked(hub: Hub, clip: Pa
         ("ann/nothing", ["no folder here", "no repository ann/nothing", "HF_TOKEN"]),
         ("ann/empty", ["holds no adapter", "adapter_model.safetensors"]),
         ("ann/empty@gone", ["no such revision"]),
-        ("a/b/c", ["no adapter folder, nor an id on the hub, USER/NAME"]),
+        ("a/b/c", ["no adapter folder, nor an id on the hub, USER/NAME", "fold_N/last"]),
     ],
 )
 def test_what_is_no_adapter_is_told(
@@ -161,6 +161,20 @@ def test_what_is_no_adapter_is_told(
     assert done.returncode == 2
     assert all(part in done.stderr for part in told), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_below_a_folder_that_is_here_nothing_is_looked_for_on_the_hub(
+    hub: Hub, pushed: str, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ann").mkdir()
+    hub.asked.clear()
+    done = petl_ast("predict", pushed, clip, home=tmp_path / "hf", address=hub.address)
+    assert done.returncode == 2 and hub.asked == []
+    assert "not looked for on the hub, for there is a folder ann here" in done.stderr
+    assert "nor an id" not in done.stderr
+    push = petl_ast("push", "ann/tones", "ann/x", home=tmp_path / "hf", address=hub.address)
+    assert push.returncode == 2 and "ann/tones is no adapter folder, for it does not hold" in push.stderr
+    assert "hub" not in push.stderr  # of what is pushed, only a folder can be given
 
 
 def test_no_network_is_told(clip: Path, tmp_path: Path) -> None:
@@ -180,33 +194,6 @@ def test_refused_pushes(hub: Hub, finished_run: Path, tmp_path: Path) -> None:
     away = petl_ast("push", adapter, "ann/x", home=home, address="http://127.0.0.1:9")
     assert away.returncode == 2 and "reachable?" in away.stderr and "Traceback" not in away.stderr
     assert "ann/x" not in hub.commits
-
-
-@pytest.mark.parametrize(
-    ("repository", "options", "told"),
-    [
-        ("noname", {}, "USER/NAME"),
-        ("a/b/c", {}, "USER/NAME"),
-        ("ann/x", {"licence": "My own!"}, "apache-2.0"),
-    ],
-)
-def test_what_cannot_be_pushed(
-    repository: str, options: dict[str, str], told: str, finished_run: Path
-) -> None:
-    from petl_ast.sharing.push import push
-
-    with pytest.raises(UserError, match=told):
-        push(finished_run / "fold_1" / "last", repository, **options)
-
-
-def test_a_damaged_adapter_is_not_pushed(finished_run: Path, tmp_path: Path) -> None:
-    from petl_ast.sharing.push import push
-
-    shutil.copytree(finished_run / "fold_1" / "last", tmp_path / "adapter")
-    weights = tmp_path / "adapter" / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-8])
-    with pytest.raises(UserError, match="damaged"):
-        push(tmp_path / "adapter", "ann/x")
 
 
 def test_a_folder_comes_before_an_id(backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

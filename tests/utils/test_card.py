@@ -41,6 +41,9 @@ def test_the_card_tells_what_the_run_measured(finished_run: Path, kind: str) -> 
     assert f"95 % interval {low:.1%} to {high:.1%}" in card
     assert f"Right about {hits} of 6 clips" in card
     assert "tested on fold 2" in card and "seed 10" in card and "2 epochs" in card
+    assert "masks on the training clips: one of fewer than 8 mel bins and one of fewer than 8 frames" in card
+    assert "rare classes" not in card and "drawn anew" not in card  # it was trained without either
+    assert "sounds get one of them too, sometimes" in card
     assert all(f"| `{name}` | 2 |" in card for name in CLASS_NAMES)
     assert (fold / kind / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
 
@@ -104,3 +107,47 @@ def test_the_subset_is_named(miniature: Path, tmp_path: Path) -> None:
     card = (tmp_path / "run" / "fold_1" / "best" / "README.md").read_text()
     assert header_of(card)["model-index"][0]["name"] == "miniature-esc10-adapter-fold-1"
     assert "The mean over" not in card  # of one fold there is none
+
+
+def test_what_else_was_done_in_training_is_told(miniature: Path, tmp_path: Path) -> None:
+    options = [*training_options(miniature, tmp_path / "run"), "--data.folds=[1]", "--train.epochs=1"]
+    options += ["--data.long_clips=crop", "--data.shots=2", "--train.class_weights=balanced"]
+    options += ["--augment.frequency_mask=0", "--augment.time_mask=0"]
+    assert main(["train", *options]) == 0
+    card = (tmp_path / "run" / "fold_1" / "last" / "README.md").read_text()
+    for part in ("a stretch drawn anew every epoch", "rare classes weigh more", "no more than 2 clips"):
+        assert part in card
+    assert "masks" not in card
+
+
+@pytest.mark.parametrize(
+    ("root", "name"),
+    [
+        ("/sounds/t.csv", "t"),
+        ("/sounds/T.CSV", "T"),
+        ("/sounds/v1.2", "v1.2"),
+        ("..", "data"),
+        (".", "data"),
+        ("a/..", "data"),
+        ("C:\\sounds\\birds", "birds"),
+    ],
+)
+def test_the_data_set_is_called_after_its_place(root: str, name: str, backbone: str, tmp_path: Path) -> None:
+    model = build_model(backbone, 2, max_length=48, method="linear")
+    model.save_adapter(tmp_path, data={"root": root, "test": 1})
+    card = card_text(tmp_path)
+    assert f"# {name}-linear-fold-1\n" in card and f"- Data set: `{name}`\n" in card
+
+
+def test_a_backbone_of_an_ids_form_that_lies_around_the_adapter_is_no_base_model(
+    backbone: str, tmp_path: Path
+) -> None:
+    shutil.copytree(backbone, tmp_path / "models" / "ast")
+    adapter = tmp_path / "outputs" / "adapter"
+    model = build_model(backbone, 2, max_length=48, method="linear")
+    model.settings["backbone"] = "models/ast"
+    model.save_adapter(adapter)
+    card = card_text(adapter)
+    assert "base_model" not in header_of(card) and "--backbone" in card
+    shutil.rmtree(tmp_path / "models")
+    assert header_of(card_text(adapter))["base_model"] == "models/ast"
