@@ -140,8 +140,7 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
             if entry.problems:
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
                 clips = [clip for clip in self.clips if clip.name not in entry.problems]
-                classes = {} if self.multi_label else dict(enumerate(self.class_names))
-                self._check_left(clips, set(self.folds), classes)
+                self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
                 self.clips, self._survey = clips, None
             self._spectrograms, self.silent = entry.spectrograms, entry.silent
             if entry.spectrograms.ndim == 2:
@@ -175,7 +174,8 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
             raise UserError("\n".join(messages))
         self.skipped = listing.problems
         labels = {target: i for i, target in enumerate(sorted({clip.target for clip in listing.clips}))}
-        self._check_left(listing.clips, listing.folds, {} if self.multi_label else listing.targets)
+        classes = dict(enumerate(sorted(listing.categories))) if self.multi_label else listing.targets
+        self._check_left(listing.clips, listing.folds, classes)
         clips = [replace(clip, label=labels[clip.target]) for clip in listing.clips]
         return clips, {clip.label: clip.category for clip in clips}
 
@@ -185,9 +185,14 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         Args:
             clips: Those that are left.
             folds: All folds that there were.
-            classes: All classes that there were, by target or, if the clips have labels, by label.
+            classes: All classes that there were, by target or, if the clips have labels, by label; where a
+                clip may have several, their names alone count.
         """
-        left = {c.label if c.label >= 0 else c.target for c in clips}
+        if self.multi_label:
+            there = {name for clip in clips for name in clip.labels}
+            left = {number for number, name in classes.items() if name in there}
+        else:
+            left = {c.label if c.label >= 0 else c.target for c in clips}
         lost = [f"class {shown(name)}" for number, name in sorted(classes.items()) if number not in left]
         lost += [f"fold {fold}" for fold in sorted(set(folds) - {clip.fold for clip in clips})]
         if lost or not clips:

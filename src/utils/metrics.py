@@ -56,14 +56,27 @@ def balanced_accuracy(labels: Sequence[int], predicted: Sequence[int]) -> float:
     return float(recall_score(labels, predicted, labels=present, average="macro", zero_division=0.0))
 
 
-def macro_f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
-    """Mean F1 over the classes that have clips or were named; 0 for one that was never right.
+def classes_in_play(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> list[int]:
+    """The classes that have clips or were named, sorted: those that a mean over classes is over.
 
     Args:
-        labels: [clips] classes, or [clips, classes] of 0 and 1; then all classes count.
+        labels: [clips] classes, or [clips, classes] of 0 and 1.
         predicted: The same.
     """
-    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
+    both = np.concatenate((np.asarray(labels), np.asarray(predicted)))
+    found: list[int] = (np.unique(both) if both.ndim == 1 else np.flatnonzero(both.any(axis=0))).tolist()
+    return found
+
+
+def macro_f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Mean F1 over the classes that have clips or were named, one at least; 0 for one that was never right.
+
+    Args:
+        labels: [clips] classes, or [clips, classes] of 0 and 1.
+        predicted: The same.
+    """
+    classes = classes_in_play(labels, predicted)
+    return float(f1_score(labels, predicted, labels=classes, average="macro", zero_division=0.0))
 
 
 def class_accuracies(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -160,6 +160,10 @@ def test_a_fold_in_which_a_class_is_missing(finished_run: Path, miniature: Path,
     assert found.matrix[1].sum() == 0
     assert found.report["noise"]["support"] == 0
     assert json.dumps(found.report, allow_nan=False)
+    named = [row for name, row in found.report.items() if name in CLASS_NAMES and row["support"]]
+    if not found.matrix[:, 1].any():  # a class that has no clip and was not named is in no mean
+        assert found.macro_f1 == pytest.approx(np.mean([row["f1-score"] for row in named]))
+    assert found.report["macro avg"]["f1-score"] == pytest.approx(found.macro_f1)
 
 
 def test_an_adapter_of_another_precision_in_one_process(finished_run: Path, tmp_path: Path) -> None:
