@@ -21,6 +21,7 @@ from petl_ast.data.dataset import AudioDataset
 from petl_ast.data.formats import open_dataset
 from petl_ast.errors import UserError
 from petl_ast.utils import cross_validation
+from petl_ast.utils.cost import work_of
 from petl_ast.utils.engine import EvalResult, OnBatch
 from petl_ast.utils.evaluation import evaluate
 from petl_ast.utils.fold_setup import Fold
@@ -176,6 +177,11 @@ def test_a_run_reports_average_precision(run: Path) -> None:
             csv.DictReader(file), key=lambda r: (float(r["validation_map"]), -float(r["validation_loss"]))
         )
     assert result["best"]["epoch"] == int(best["epoch"])
+
+
+def test_the_passes_that_choose_thresholds_are_counted(sounds: Path) -> None:
+    work = work_of(RunConfig(data=DataConfig(root=str(sounds), folds=[2]), train=TrainConfig(epochs=3)))
+    assert (work.training, work.evaluation) == (3 * 3 * CLIPS, (3 + 2 + 2) * CLIPS)
 
 
 def test_the_card_tells_average_precisions_and_thresholds(run: Path) -> None:

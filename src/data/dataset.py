@@ -24,7 +24,7 @@ from .cache import open_entry
 from .cache_builder import MOST_NAMED, OnClip, Spectrograms
 from .listing import Clip, Listing, Problem, contradictions
 from .stretches import Stretches
-from .survey import Survey, survey
+from .survey import Survey, frames_needed, survey
 
 OnError = Literal["stop", "skip"]
 
@@ -57,6 +57,7 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         multi_label: Whether clips may have several classes, or none.
         folds: The fold numbers present, sorted.
         tested: Those that may be tested, sorted.
+        drawn_folds: Whether they are not given but dealt out by names, anew when a clip comes or goes.
         silent: Names of clips without sound, known once the spectrograms are there.
         checksum: Of the clips' files, in order; known once the spectrograms are there.
         skipped: What was left out and why; complete once the spectrograms are there.
@@ -84,7 +85,7 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         self.on_error = on_error
         self.skipped: list[Problem] = []
         self.notes = list(listing.notes)
-        self.multi_label = listing.multi_label
+        self.multi_label, self.drawn_folds = listing.multi_label, listing.drawn_folds
         self.clips, names = self._usable(listing)
         self.class_names = [names[label] for label in range(len(names))]
         if self.multi_label:
@@ -154,6 +155,12 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         if self._survey is None:
             self._survey = survey([clip.path for clip in self.clips])
         return self._survey
+
+    def has_long_clips(self) -> bool:
+        """Whether a clip is kept that is longer than the spectrograms; by headers, before these are there."""
+        if self._spectrograms is not None or self.long_clips == "cut":
+            return self.stretches is not None
+        return frames_needed(self.survey(), self.spectrogram.sampling_rate) > self.spectrogram.max_length
 
     def _usable(self, listing: Listing) -> tuple[list[Clip], dict[int, str]]:
         """The clips that can be used, every target given a contiguous label in the targets' order, and the

@@ -196,11 +196,15 @@ def _seen(fold: int, trained_on: dict[str, Any], dataset: AudioDataset) -> str:
     if fold == trained_on.get("validation"):
         return "The adapter was validated on this fold: this is no result on unseen clips."
     clips = trained_on.get("train_clips")  # adapters of earlier versions do not tell
-    if clips and isinstance(train, list) and clips != dataset.names_checksum(train):
+    if not (dataset.drawn_folds and clips and isinstance(train, list)):
+        return ""
+    if clips != dataset.names_checksum(train):
+        folds, hold = ("folds", "hold") if len(train) > 1 else ("fold", "holds")
         return (
-            f"The folds {', '.join(map(str, train))} that it was trained on hold other clips now, so some of "
-            "those tested may be clips that it was trained on. Clips without folds of their own are dealt "
-            "out anew when one comes or goes; a csv with a column fold keeps them (docs/data.md)."
+            f"The {folds} {', '.join(map(str, train))} that it was trained on {hold} other clips now, or "
+            "clips of other names, so some of those tested may be ones that it was trained on. Clips without "
+            "folds of their own are dealt out by their names, anew when one comes or goes; a csv with a "
+            "column fold keeps them (docs/data.md)."
         )
     return ""
 

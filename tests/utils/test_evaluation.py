@@ -129,8 +129,28 @@ def test_clips_that_training_may_have_seen_are_no_unseen_clips(sounds_run: Path)
     with first.with_name("new.wav").open("ab") as file:
         file.write(b"another recording")
     found = evaluate(adapter, cache=cache_of(sounds_run), device="cpu")
-    assert found.seen.startswith("The folds 2, 3, 4 that it was trained on hold other clips now")
+    assert found.seen.startswith("The folds 2, 3, 4 that it was trained on hold other clips now, or clips of")
     assert found.reported is None
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["data"]["train"] = [3]
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    found = evaluate(adapter, cache=cache_of(sounds_run), device="cpu")
+    assert found.seen.startswith("The fold 3 that it was trained on holds other clips now, or clips of")
+
+
+def test_given_folds_may_gain_a_clip(finished_run: Path, miniature: Path, tmp_path: Path) -> None:
+    """The clips that are tested stay those that were kept for it."""
+    table = miniature / "meta" / "esc50.csv"
+    with table.open(newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["fold"] == "3")
+    shutil.copy(miniature / "audio" / row["filename"], miniature / "audio" / "new.wav")
+    with table.open("a", newline="") as file:
+        csv.DictWriter(file, list(row)).writerow(row | {"filename": "new.wav"})
+    adapter, cache = finished_run / "fold_1" / "last", str(tmp_path / "cache")
+    trained_on = json.loads((adapter / "adapter_config.json").read_text())["data"]["train"]
+    assert 3 in trained_on
+    found = evaluate(adapter, data_root=str(miniature), cache=cache, device="cpu")
+    assert (found.seen, found.reported) == ("", found.accuracy)
 
 
 @pytest.fixture
