@@ -37,6 +37,11 @@ class FoldSplit:
     validation: int
     test: int
 
+    @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """The folds of each part, by what messages call it."""
+        return {"training": self.train, "validation": (self.validation,), "test": (self.test,)}
+
 
 class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
     """Clips of a data set as (spectrogram [max_length, num_mel_bins], label) pairs.
@@ -260,18 +265,19 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
             )
         validation = self.folds[self.folds.index(test_fold) - 1]
         train = tuple(fold for fold in self.folds if fold not in (validation, test_fold))
+        split = FoldSplit(train, validation, test_fold)
         if self.multi_label:
-            for part, folds in {"training": train, "validation": (validation,), "test": (test_fold,)}.items():
+            for part, folds in split.parts.items():
                 if not any(self.clips[i].labels for i in self.indices(folds)):
                     raise UserError(
                         f"Testing on fold {test_fold}, no clip for {part} has a label (folds {list(folds)} "
                         f"of {self.source}): nothing could be learnt or measured."
                     )
-            return FoldSplit(train, validation, test_fold)
+            return split
         trained = {self.clips[i].label for i in self.indices(train)}
         if missing := [name for label, name in enumerate(self.class_names) if label not in trained]:
             raise UserError(
                 f"Testing on fold {test_fold} trains on folds {list(train)} of {self.source}, "
                 f"which hold no clip of: {', '.join(missing)}. Every class needs clips in the training folds."
             )
-        return FoldSplit(train, validation, test_fold)
+        return split

@@ -47,7 +47,7 @@ class Workplace:
         accelerator: Device and precision.
         clips: What goes into the model: spectrograms [clips, T, mel bins], or `ASTWithAdapter.summary` of
             them, [clips, d]; with `stretches` every stretch, a view [stretches, T, mel bins].
-        labels: [clips].
+        labels: [clips], or [clips, classes] of 0 and 1 where a clip may have several.
         micro_batches: How many clips go through the model at once.
         stretches: Where the clips lie, if some are longer than T.
     """
