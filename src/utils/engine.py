@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..errors import UserError
 from .epoch_sums import RECENT_STEPS, EpochSums, TrainResult, sum_type
 from .loss import Loss, plain_loss, right_answers
 from .micro_batches import MicroBatches
@@ -32,18 +31,6 @@ class EvalResult:
     accuracy: float
     logits: Tensor
     labels: Tensor
-
-    def refuse_nonfinite(self, whose: str) -> None:
-        """Refuse to score logits that are no numbers.
-
-        Args:
-            whose: What computed them, for the message.
-
-        Raises:
-            UserError: if one of them is not finite.
-        """
-        if not self.logits.isfinite().all():
-            raise UserError(f"{whose} computes values that are not finite: its weights are of no use.")
 
 
 def train_one_epoch(

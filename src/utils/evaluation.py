@@ -24,7 +24,7 @@ from . import console as screen
 from .cross_validation import load_with_progress
 from .engine import EvalResult, eval_one_epoch
 from .environment import make_accelerator
-from .metrics import balanced_accuracy, classes_in_play, confusion, macro_f1
+from .metrics import balanced_accuracy, classes_in_play, confusion, macro_f1, refuse_nonfinite
 from .micro_batches import MicroBatches
 from .multi_label import average_precisions, mean_average_precision, probabilities
 from .workplace import workplace
@@ -123,7 +123,7 @@ def evaluate(
     clips = workplace(*dataset.tensors(), dataset.stretches, accelerator, MicroBatches())
     batches = clips.evaluation_batches(dataset.indices([fold]), batch_size)
     result = eval_one_epoch(model.to(accelerator.device), batches, accelerator, clip_of=batches.indices)
-    result.refuse_nonfinite(str(folder))
+    refuse_nonfinite(result.logits, str(folder))
     seen = _seen(fold, trained_on, dataset)
     same_fold = fold == trained_on.get("test") and not seen
     score = _score_one_label if thresholds is None else partial(_score_several, thresholds=thresholds)

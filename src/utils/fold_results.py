@@ -18,7 +18,7 @@ from .checkpoint import Row
 from .engine import EvalResult, OnBatch
 from .environment import versions
 from .fold_setup import Fold
-from .metrics import balanced_accuracy, macro_f1
+from .metrics import balanced_accuracy, macro_f1, refuse_nonfinite
 from .multi_label import average_precisions, best_thresholds, mean_average_precision, probabilities
 from .multi_label import named as affirmed_names
 from .run_folder import PREDICTIONS, RESULT
@@ -108,7 +108,8 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
 
 def _finite(fold: Fold, kind: str, part: str, on_batch: OnBatch) -> EvalResult:
     result = fold.evaluate(part, on_batch)
-    result.refuse_nonfinite(f"The model of fold {fold.split.test}, {kind} epoch, tried on its {part} clips,")
+    whose = f"The model of fold {fold.split.test}, {kind} epoch, tried on its {part} clips,"
+    refuse_nonfinite(result.logits, whose)
     return result
 
 

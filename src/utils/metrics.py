@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
+from torch import Tensor
+
+from ..errors import UserError
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,20 @@ def share_interval(hits: int, trials: int) -> tuple[float, float]:
     """
     interval = stats.binomtest(hits, trials).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def refuse_nonfinite(logits: Tensor, whose: str) -> None:
+    """Refuse to score logits that are no numbers.
+
+    Args:
+        logits: Of any shape.
+        whose: What computed them, for the message.
+
+    Raises:
+        UserError: if one of them is not finite.
+    """
+    if not logits.isfinite().all():
+        raise UserError(f"{whose} computes values that are not finite: its weights are of no use.")
 
 
 def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> npt.NDArray[np.int64]:
