@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,10 @@ from petl_ast.data.dataset import AudioDataset
 from petl_ast.data.formats import open_dataset
 from petl_ast.errors import UserError
 from petl_ast.utils import cross_validation
+from petl_ast.utils.cost import work_of
+from petl_ast.utils.engine import EvalResult, OnBatch
+from petl_ast.utils.evaluation import evaluate
+from petl_ast.utils.fold_setup import Fold
 from petl_ast.utils.outcome import outcome
 from petl_ast.utils.report import write_report
 
@@ -137,6 +142,20 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
         opened(write(tmp_path / "sounds", rows), tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["missing", "no sound"])
+def test_a_class_that_is_lost_with_unusable_clips_stops_the_run(tmp_path: Path, damage: str) -> None:
+    rows = rows_of_folds()
+    rows[1]["labels"] = "middle;rare"
+    root = write(tmp_path / "sounds", rows)
+    assert "rare" in opened(root, tmp_path, on_error="skip").class_names
+    if damage == "missing":
+        (root / rows[1]["path"]).unlink()
+    else:
+        (root / rows[1]["path"]).write_text("no sound")
+    with pytest.raises(UserError, match="nothing is left of: class rare"):
+        opened(root, tmp_path, on_error="skip").tensors()
+
+
 # ---- the run
 
 
@@ -158,6 +177,11 @@ def test_a_run_reports_average_precision(run: Path) -> None:
             csv.DictReader(file), key=lambda r: (float(r["validation_map"]), -float(r["validation_loss"]))
         )
     assert result["best"]["epoch"] == int(best["epoch"])
+
+
+def test_the_passes_that_choose_thresholds_are_counted(sounds: Path) -> None:
+    work = work_of(RunConfig(data=DataConfig(root=str(sounds), folds=[2]), train=TrainConfig(epochs=3)))
+    assert (work.training, work.evaluation) == (3 * 3 * CLIPS, (3 + 2 + 2) * CLIPS)
 
 
 def test_the_card_tells_average_precisions_and_thresholds(run: Path) -> None:
@@ -276,3 +300,22 @@ def test_a_class_without_a_clip_in_a_part_is_told_and_stops_nothing(
     assert result["last"]["test_average_precision"]["middle"] is None
     config = json.loads((output / "fold_2" / "last" / "adapter_config.json").read_text())
     assert config["thresholds"][2] == 0.5
+    found = evaluate(output / "fold_2" / "last", cache=str(output.parent / "cache"), device="cpu")
+    assert found.macro_f1 == pytest.approx(result["last"]["test_macro_f1"])
+    assert found.report["macro avg"]["f1-score"] == pytest.approx(found.macro_f1)
+
+
+def test_logits_that_are_no_numbers_are_refused(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    evaluated = Fold.evaluate
+
+    def spoilt(self: Fold, part: str, on_batch: OnBatch) -> EvalResult:
+        result = evaluated(self, part, on_batch)
+        return replace(result, logits=result.logits / 0) if part == "test" else result
+
+    monkeypatch.setattr(Fold, "evaluate", spoilt)
+    assert main([*options(sounds, tmp_path / "run"), "--train.epochs=1"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "fold 2, last epoch, tried on its test clips, computes values that are not finite" in said
+    assert "Traceback" not in said

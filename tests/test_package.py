@@ -83,5 +83,6 @@ def test_every_room_imports_only_what_it_may() -> None:
 
 def test_the_engine_knows_neither_data_nor_models() -> None:
     assert imported("src/utils/engine.py") == {".epoch_sums", ".loss", ".micro_batches"}
+    assert imported("src/utils/loss.py") == {".epoch_sums"}
     assert imported("src/utils/epoch_sums.py") == set()
     assert imported("src/utils/micro_batches.py") == {"..errors"}

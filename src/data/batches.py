@@ -22,11 +22,12 @@ def place(clips: Tensor, device: torch.device) -> Tensor:
 
 
 class Batches:
-    """Pairs of clips [B, ...] and labels [B], over and over in the same order unless `shuffled`.
+    """Pairs of clips [B, ...] and labels ([B] or [B, classes]), over and over in the same order unless
+    `shuffled`.
 
     Args:
         clips: All of them, [clips, ...]; may be mapped from disk, and a view.
-        labels: [clips].
+        labels: [clips], or [clips, classes] of 0 and 1 where a clip may have several.
         indices: Which of them, in which order.
         batch_size: Pairs per batch; the last batch may be smaller.
         device: Where batches are needed.

@@ -7,8 +7,10 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -51,7 +53,7 @@ def build(
     Raises:
         UserError: naming the clips that cannot be used, or if there is no room for the entry.
     """
-    _check_space(place.parent, len(clips) * config.max_length * config.num_mel_bins * 4)
+    _check_space(place.parent, _frames_to_come(clips.values(), config, whole) * config.num_mel_bins * 4)
     temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
     temporary.mkdir()
     shape = entry_shape(len(clips), config, whole)
@@ -116,6 +118,18 @@ def entry_shape(first: int, config: SpectrogramConfig, whole: bool) -> tuple[int
     return (first, config.num_mel_bins) if whole else (first, config.max_length, config.num_mel_bins)
 
 
+def _frames_to_come(paths: Iterable[Path], config: SpectrogramConfig, whole: bool) -> int:
+    """Of all clips, if each is what its header says; a wrong header counts no more than the longest clip."""
+    if not whole:
+        return len(list(paths)) * config.max_length
+    from .recording import MOST_WHOLE_FRAMES
+    from .survey import frames_of, survey
+
+    found = survey(list(paths))
+    frames = (frames_of(seconds, config.sampling_rate) for seconds in found.seconds)
+    return sum(min(max(count, config.max_length), MOST_WHOLE_FRAMES) for count in frames)
+
+
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -140,6 +154,8 @@ def compute(
 
     Threads suffice, for decoding, resampling and torch all release the interpreter; one torch thread each,
     for the arrays are too small to share (measured: 13 ms a clip with one worker, 6 with two on two cores).
+    Only a few clips are computed ahead: with all of them submitted, as `Executor.map` does, what is done
+    behind a slow first clip would fill the memory.
     """
     if not paths:
         return
@@ -162,11 +178,16 @@ def compute(
         spectrogram: Spectrograms = log_mel([waveform], config)[0].numpy()
         return spectrogram, not waveform.any(), checksum(path)
 
-    threads = torch.get_num_threads()
+    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+    coming, waiting = iter(paths), deque["Future[Computed | UserError]"]()
     try:
-        yield from pool.map(one, paths)
+        waiting.extend(pool.submit(one, path) for path in islice(coming, 2 * cores))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(one, path) for path in islice(coming, 1))
+            yield result
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted build stops at once
         torch.set_num_threads(threads)

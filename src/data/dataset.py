@@ -24,7 +24,7 @@ from .cache import open_entry
 from .cache_builder import MOST_NAMED, OnClip, Spectrograms
 from .listing import Clip, Listing, Problem, contradictions
 from .stretches import Stretches
-from .survey import Survey, survey
+from .survey import Survey, frames_needed, survey
 
 OnError = Literal["stop", "skip"]
 
@@ -36,6 +36,11 @@ class FoldSplit:
     train: tuple[int, ...]
     validation: int
     test: int
+
+    @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """The folds of each part, by what messages call it."""
+        return {"training": self.train, "validation": (self.validation,), "test": (self.test,)}
 
 
 class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
@@ -57,6 +62,7 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         multi_label: Whether clips may have several classes, or none.
         folds: The fold numbers present, sorted.
         tested: Those that may be tested, sorted.
+        drawn_folds: Whether they are not given but dealt out by names, anew when a clip comes or goes.
         silent: Names of clips without sound, known once the spectrograms are there.
         checksum: Of the clips' files, in order; known once the spectrograms are there.
         skipped: What was left out and why; complete once the spectrograms are there.
@@ -84,7 +90,7 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         self.on_error = on_error
         self.skipped: list[Problem] = []
         self.notes = list(listing.notes)
-        self.multi_label = listing.multi_label
+        self.multi_label, self.drawn_folds = listing.multi_label, listing.drawn_folds
         self.clips, names = self._usable(listing)
         self.class_names = [names[label] for label in range(len(names))]
         if self.multi_label:
@@ -140,8 +146,7 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
             if entry.problems:
                 self.skipped += [Problem(name, 0, reason) for name, reason in entry.problems.items()]
                 clips = [clip for clip in self.clips if clip.name not in entry.problems]
-                classes = {} if self.multi_label else dict(enumerate(self.class_names))
-                self._check_left(clips, set(self.folds), classes)
+                self._check_left(clips, set(self.folds), dict(enumerate(self.class_names)))
                 self.clips, self._survey = clips, None
             self._spectrograms, self.silent = entry.spectrograms, entry.silent
             if entry.spectrograms.ndim == 2:
@@ -155,6 +160,12 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         if self._survey is None:
             self._survey = survey([clip.path for clip in self.clips])
         return self._survey
+
+    def has_long_clips(self) -> bool:
+        """Whether a clip is kept that is longer than the spectrograms; by headers, before these are there."""
+        if self._spectrograms is not None or self.long_clips == "cut":
+            return self.stretches is not None
+        return frames_needed(self.survey(), self.spectrogram.sampling_rate) > self.spectrogram.max_length
 
     def _usable(self, listing: Listing) -> tuple[list[Clip], dict[int, str]]:
         """The clips that can be used, every target given a contiguous label in the targets' order, and the
@@ -175,7 +186,8 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
             raise UserError("\n".join(messages))
         self.skipped = listing.problems
         labels = {target: i for i, target in enumerate(sorted({clip.target for clip in listing.clips}))}
-        self._check_left(listing.clips, listing.folds, {} if self.multi_label else listing.targets)
+        classes = dict(enumerate(sorted(listing.categories))) if self.multi_label else listing.targets
+        self._check_left(listing.clips, listing.folds, classes)
         clips = [replace(clip, label=labels[clip.target]) for clip in listing.clips]
         return clips, {clip.label: clip.category for clip in clips}
 
@@ -185,9 +197,14 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
         Args:
             clips: Those that are left.
             folds: All folds that there were.
-            classes: All classes that there were, by target or, if the clips have labels, by label.
+            classes: All classes that there were, by target or, if the clips have labels, by label; where a
+                clip may have several, their names alone count.
         """
-        left = {c.label if c.label >= 0 else c.target for c in clips}
+        if self.multi_label:
+            there = {name for clip in clips for name in clip.labels}
+            left = {number for number, name in classes.items() if name in there}
+        else:
+            left = {c.label if c.label >= 0 else c.target for c in clips}
         lost = [f"class {shown(name)}" for number, name in sorted(classes.items()) if number not in left]
         lost += [f"fold {fold}" for fold in sorted(set(folds) - {clip.fold for clip in clips})]
         if lost or not clips:
@@ -248,18 +265,19 @@ class AudioDataset(Dataset[tuple[Tensor, int | Tensor]]):
             )
         validation = self.folds[self.folds.index(test_fold) - 1]
         train = tuple(fold for fold in self.folds if fold not in (validation, test_fold))
+        split = FoldSplit(train, validation, test_fold)
         if self.multi_label:
-            for part, folds in {"training": train, "validation": (validation,), "test": (test_fold,)}.items():
+            for part, folds in split.parts.items():
                 if not any(self.clips[i].labels for i in self.indices(folds)):
                     raise UserError(
                         f"Testing on fold {test_fold}, no clip for {part} has a label (folds {list(folds)} "
                         f"of {self.source}): nothing could be learnt or measured."
                     )
-            return FoldSplit(train, validation, test_fold)
+            return split
         trained = {self.clips[i].label for i in self.indices(train)}
         if missing := [name for label, name in enumerate(self.class_names) if label not in trained]:
             raise UserError(
                 f"Testing on fold {test_fold} trains on folds {list(train)} of {self.source}, "
                 f"which hold no clip of: {', '.join(missing)}. Every class needs clips in the training folds."
             )
-        return FoldSplit(train, validation, test_fold)
+        return split

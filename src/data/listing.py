@@ -60,6 +60,7 @@ class Listing:
         categories: The same of the classes, where they have no numbers yet.
         multi_label: Whether clips may have several classes, or none.
         tested: The folds that may be tested; all if empty.
+        drawn_folds: Whether the folds are no given ones but dealt out by the clips' names.
         notes: What the user should know of it: one line each.
     """
 
@@ -71,6 +72,7 @@ class Listing:
     categories: set[str] = field(default_factory=set)
     tested: tuple[int, ...] = ()
     multi_label: bool = False
+    drawn_folds: bool = False
     notes: list[str] = field(default_factory=list)
 
 

@@ -66,7 +66,8 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
             f"one side of every split:\n{list_some(' = '.join(alike) for alike in same)}"
         )
     recordings = _recordings(clips.values(), same)
-    if any(clip.fold == NO_FOLD for clip in clips.values()):
+    drawn = any(clip.fold == NO_FOLD for clip in clips.values())
+    if drawn:
         # Where a clip may have several classes it stays for the others; a small class is told of later on.
         for small in [] if several else _small_classes(clips.values(), recordings, problems):
             names.remove(small)
@@ -94,6 +95,7 @@ def with_folds(listing: Listing, number_of_folds: int, seed: int) -> Listing:
         problems=problems,
         folds=listing.folds | set(folds.values()),
         targets=dict(enumerate(names)),
+        drawn_folds=drawn,
         notes=notes,
     )
 

@@ -48,8 +48,12 @@ def survey(paths: Sequence[Path]) -> Survey:
 
 def frames_needed(found: Survey, sampling_rate: int) -> int:
     """Spectrogram frames of the longest clip, resampled to `sampling_rate`; at least `LEAST_FRAMES`."""
-    longest = math.ceil(max(found.seconds, default=0) * sampling_rate)
-    return max(LEAST_FRAMES, number_of_frames(longest, sampling_rate))
+    return max(LEAST_FRAMES, frames_of(max(found.seconds, default=0), sampling_rate))
+
+
+def frames_of(seconds: float, sampling_rate: int) -> int:
+    """Spectrogram frames of a clip of so many seconds, resampled to `sampling_rate`."""
+    return number_of_frames(math.ceil(seconds * sampling_rate), sampling_rate)
 
 
 def _header(path: Path) -> tuple[int, int, int] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -95,15 +95,18 @@ class Work:
 
     Attributes:
         training: Forward, backward and optimiser.
-        evaluation: Validation after every epoch, and the test fold with the last and with the best weights.
+        evaluation: Validation after every epoch, the test fold with the last and with the best weights; where
+            clips have several labels, the validation fold too, for thresholds.
         clips: Of the data set, for features that are computed once.
         source: Where these numbers come from.
+        long_clips: Whether every epoch hears other stretches of clips longer than the spectrograms.
     """
 
     training: int
     evaluation: int
     clips: int
     source: str
+    long_clips: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,9 @@ def work_with(config: RunConfig, dataset: AudioDataset) -> Work:
     validation = sum(_heard(dataset, split.validation) for split in splits)
     test = sum(_heard(dataset, split.test) for split in splits)
     source = f"{len(dataset)} clips in {len(dataset.folds)} folds of {dataset.root}"
-    return _work(train, validation, test, len(dataset), len(splits), config.train.epochs, source)
+    work = _work(train, validation, test, len(dataset), len(splits), config.train.epochs, source)
+    chosen = 2 * validation if dataset.multi_label else 0  # thresholds, by the last and the best epoch
+    return replace(work, evaluation=work.evaluation + chosen, long_clips=dataset.has_long_clips())
 
 
 def _heard(dataset: AudioDataset, fold: int) -> int:
@@ -176,17 +181,18 @@ def _work(train: int, validation: int, test: int, clips: int, tested: int, epoch
     return Work(epochs * train, epochs * validation + 2 * test, clips, source)
 
 
-def cost_of(model: ASTWithAdapter, config: RunConfig) -> Cost:
+def cost_of(model: ASTWithAdapter, config: RunConfig, long_clips: bool = False) -> Cost:
     """Count what a model costs in a run of this configuration.
 
     Args:
         model: Just built. It goes to the `meta` device, so that its weights are lost.
         config: Of the run: batch, gradient checkpointing, augmentation.
+        long_clips: As `Work` has it.
     """
     trained = sum(p.nbytes for p in model.trainable_parameters())
     parameters = sum(p.nbytes for p in model.parameters())
     adapter = sum(tensor.nbytes for tensor in model.trained_state().values())
-    fixed = has_fixed_features(model, config)
+    fixed = has_fixed_features(model, config, long_clips)
     if config.train.gradient_checkpointing:
         model.enable_gradient_checkpointing()
     model.to("meta")

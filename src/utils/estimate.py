@@ -51,7 +51,7 @@ def estimate(config: RunConfig, num_classes: int, all_methods: bool = False) -> 
     here: list[Machine] = []
     for name, model in models(config, num_classes, all_methods):
         here = here or measure(model.backbone.config, config.train.device)
-        costs[name] = cost_of(model, config)
+        costs[name] = cost_of(model, config, work.long_clips)
     return Estimate(costs, work, [*here, *cards()])
 
 

@@ -24,7 +24,7 @@ from . import console as screen
 from .cross_validation import load_with_progress
 from .engine import EvalResult, eval_one_epoch
 from .environment import make_accelerator
-from .metrics import balanced_accuracy, confusion, macro_f1
+from .metrics import balanced_accuracy, classes_in_play, confusion, macro_f1, refuse_nonfinite
 from .micro_batches import MicroBatches
 from .multi_label import average_precisions, mean_average_precision, probabilities
 from .workplace import workplace
@@ -37,7 +37,7 @@ class Evaluation:
     Attributes:
         matrix: How often each class (row) was taken for each (column); None where clips have several labels.
         balanced_accuracy: Mean over the classes of the share of their clips recognised; None likewise.
-        macro_f1: Mean F1 over the classes.
+        macro_f1: Mean F1 over the classes that have clips or were named; the same as the report's.
         mean_average_precision: Where clips have several labels; `accuracy` is then the share of right yes and
             no at a probability of 0.5, `report` and `macro_f1` are at the adapter's thresholds.
         average_precision: The same of each class; None for one without a clip.
@@ -123,8 +123,7 @@ def evaluate(
     clips = workplace(*dataset.tensors(), dataset.stretches, accelerator, MicroBatches())
     batches = clips.evaluation_batches(dataset.indices([fold]), batch_size)
     result = eval_one_epoch(model.to(accelerator.device), batches, accelerator, clip_of=batches.indices)
-    if not result.logits.isfinite().all():
-        raise UserError(f"{folder} computes values that are not finite: its weights are of no use.")
+    refuse_nonfinite(result.logits, str(folder))
     seen = _seen(fold, trained_on, dataset)
     same_fold = fold == trained_on.get("test") and not seen
     score = _score_one_label if thresholds is None else partial(_score_several, thresholds=thresholds)
@@ -153,18 +152,19 @@ def _score_one_label(result: EvalResult, labels: list[str]) -> dict[str, Any]:
 def _score_several(result: EvalResult, labels: list[str], thresholds: list[float]) -> dict[str, Any]:
     if not result.labels.any():
         raise UserError("No clip of this fold has a label: there is nothing to score.")
-    report = _report(result.labels.numpy(), probabilities(result) >= np.array(thresholds), labels)
+    truth, affirmed = result.labels.numpy(), probabilities(result) >= np.array(thresholds)
     return {
         "balanced_accuracy": None,
-        "macro_f1": float(report["macro avg"]["f1-score"]),
+        "macro_f1": macro_f1(truth, affirmed),
         "matrix": None,
-        "report": report,
+        "report": _report(truth, affirmed, labels),
         "mean_average_precision": mean_average_precision(result),
         "average_precision": dict(zip(labels, average_precisions(result), strict=True)),
     }
 
 
 def _report(truth: Any, predicted: Any, labels: list[str]) -> dict[str, Any]:
+    """Scikit-learn's, but "macro avg" is over the classes that have clips or were named, as macro F1 is."""
     report: dict[str, Any] = classification_report(
         truth,
         predicted,
@@ -173,6 +173,11 @@ def _report(truth: Any, predicted: Any, labels: list[str]) -> dict[str, Any]:
         output_dict=True,
         zero_division=0.0,
     )
+    rows = [report[labels[number]] for number in classes_in_play(truth, predicted)]
+    report["macro avg"] |= {
+        figure: float(np.mean([row[figure] for row in rows]))
+        for figure in ("precision", "recall", "f1-score")
+    }
     return report
 
 
@@ -191,11 +196,15 @@ def _seen(fold: int, trained_on: dict[str, Any], dataset: AudioDataset) -> str:
     if fold == trained_on.get("validation"):
         return "The adapter was validated on this fold: this is no result on unseen clips."
     clips = trained_on.get("train_clips")  # adapters of earlier versions do not tell
-    if clips and isinstance(train, list) and clips != dataset.names_checksum(train):
+    if not (dataset.drawn_folds and clips and isinstance(train, list)):
+        return ""
+    if clips != dataset.names_checksum(train):
+        folds, hold = ("folds", "hold") if len(train) > 1 else ("fold", "holds")
         return (
-            f"The folds {', '.join(map(str, train))} that it was trained on hold other clips now, so some of "
-            "those tested may be clips that it was trained on. Clips without folds of their own are dealt "
-            "out anew when one comes or goes; a csv with a column fold keeps them (docs/data.md)."
+            f"The {folds} {', '.join(map(str, train))} that it was trained on {hold} other clips now, or "
+            "clips of other names, so some of those tested may be ones that it was trained on. Clips without "
+            "folds of their own are dealt out by their names, anew when one comes or goes; a csv with a "
+            "column fold keeps them (docs/data.md)."
         )
     return ""
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..files import clear_write_errors, write_csv, write_json
 from .checkpoint import Row
-from .engine import OnBatch
+from .engine import EvalResult, OnBatch
 from .environment import versions
 from .fold_setup import Fold
-from .metrics import balanced_accuracy, macro_f1
+from .metrics import balanced_accuracy, macro_f1, refuse_nonfinite
 from .multi_label import average_precisions, best_thresholds, mean_average_precision, probabilities
 from .multi_label import named as affirmed_names
 from .run_folder import PREDICTIONS, RESULT
@@ -36,7 +36,7 @@ def finish(fold: Fold, begun: float, on_batch: OnBatch) -> dict[str, Any]:
         What also lies in result.json.
 
     Raises:
-        UserError: if the operating system refuses a file.
+        UserError: if a logit is not finite, or the operating system refuses a file.
     """
     state = fold.state
     last_named, last = _test_and_save(fold, "last", state.rows[-1], on_batch)
@@ -67,8 +67,8 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
     names, kept = fold.dataset.class_names, dict[str, Any]()
     metrics = {name: row[name] for name in ("epoch", "validation_accuracy", "validation_loss")}
     if fold.dataset.multi_label:
-        kept["thresholds"] = best_thresholds(fold.evaluate("validation", on_batch))
-    test = fold.evaluate("test", on_batch)
+        kept["thresholds"] = best_thresholds(_finite(fold, kind, "validation", on_batch))
+    test = _finite(fold, kind, "test", on_batch)
     metrics |= {"test_accuracy": test.accuracy, "test_loss": test.loss}
     if fold.dataset.multi_label:
         affirmed = probabilities(test) >= np.array(kept["thresholds"])
@@ -104,6 +104,13 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
         **kept,
     )
     return taken_for, metrics
+
+
+def _finite(fold: Fold, kind: str, part: str, on_batch: OnBatch) -> EvalResult:
+    result = fold.evaluate(part, on_batch)
+    whose = f"The model of fold {fold.split.test}, {kind} epoch, tried on its {part} clips,"
+    refuse_nonfinite(result.logits, whose)
+    return result
 
 
 def _write_predictions(fold: Fold, taken_for: Mapping[str, Sequence[str]]) -> None:

@@ -14,6 +14,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional as F
 
+from .epoch_sums import sum_type
+
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits [B, classes], labels -> mean over the clips []
 
 
@@ -30,7 +32,7 @@ def right_answers(logits: Tensor, labels: Tensor) -> Tensor:
     """
     if labels.ndim == 1:
         return logits.argmax(1) == labels
-    return ((logits >= 0) == (labels > 0.5)).double().mean(1)
+    return ((logits >= 0) == (labels > 0.5)).to(sum_type(logits.device)).mean(1)
 
 
 def balanced_weights(labels: Sequence[int], classes: int) -> Tensor:

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
+from torch import Tensor
+
+from ..errors import UserError
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ def share_interval(hits: int, trials: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def refuse_nonfinite(logits: Tensor, whose: str) -> None:
+    """Refuse to score logits that are no numbers.
+
+    Args:
+        logits: Of any shape.
+        whose: What computed them, for the message.
+
+    Raises:
+        UserError: if one of them is not finite.
+    """
+    if not logits.isfinite().all():
+        raise UserError(f"{whose} computes values that are not finite: its weights are of no use.")
+
+
 def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> npt.NDArray[np.int64]:
     """How often each class (row) was taken for each class (column): [classes, classes]."""
     matrix: npt.NDArray[np.int64] = confusion_matrix(labels, predicted, labels=range(classes))
@@ -56,14 +73,27 @@ def balanced_accuracy(labels: Sequence[int], predicted: Sequence[int]) -> float:
     return float(recall_score(labels, predicted, labels=present, average="macro", zero_division=0.0))
 
 
-def macro_f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
-    """Mean F1 over the classes that have clips or were named; 0 for one that was never right.
+def classes_in_play(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> list[int]:
+    """The classes that have clips or were named, sorted: those that a mean over classes is over.
 
     Args:
-        labels: [clips] classes, or [clips, classes] of 0 and 1; then all classes count.
+        labels: [clips] classes, or [clips, classes] of 0 and 1.
         predicted: The same.
     """
-    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
+    both = np.concatenate((np.asarray(labels), np.asarray(predicted)))
+    found: list[int] = (np.unique(both) if both.ndim == 1 else np.flatnonzero(both.any(axis=0))).tolist()
+    return found
+
+
+def macro_f1(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
+    """Mean F1 over the classes that have clips or were named, one at least; 0 for one that was never right.
+
+    Args:
+        labels: [clips] classes, or [clips, classes] of 0 and 1.
+        predicted: The same.
+    """
+    classes = classes_in_play(labels, predicted)
+    return float(f1_score(labels, predicted, labels=classes, average="macro", zero_division=0.0))
 
 
 def class_accuracies(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

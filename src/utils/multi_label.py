@@ -66,9 +66,8 @@ def lacking(dataset: AudioDataset, split: FoldSplit) -> list[str]:
         "validation": f"their threshold is {PLAIN_THRESHOLD}, their average precision there is not defined",
         "test": "their average precision is not defined, and the mean is over the others",
     }
-    parts = {"training": split.train, "validation": (split.validation,), "test": (split.test,)}
     notes = []
-    for part, folds in parts.items():
+    for part, folds in split.parts.items():
         there = {label for index in dataset.indices(folds) for label in dataset.labels_of(index)}
         if missing := [name for label, name in enumerate(dataset.class_names) if label not in there]:
             notes.append(

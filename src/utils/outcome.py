@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from pathlib import Path
-from statistics import mean
 
 from ..data.dataset import AudioDataset
 from ..text import shown
@@ -37,9 +36,7 @@ def outcome(folder: Path, dataset: AudioDataset) -> str:
 
 def _precisions(run: Run) -> list[str]:
     """The mean average precision, and the classes that are found worst."""
-    results = [result["last"]["test_average_precision"] for result in run.summary["folds"]]
-    of_class = {name: [r[name] for r in results if r.get(name) is not None] for name in run.class_names}
-    means = {name: mean(values) for name, values in of_class.items() if values}
+    means = {name: value for name, value in run.average_precisions().items() if value is not None}
     worst = sorted(means, key=lambda name: (means[name], name))[:CONFUSIONS]
     lines = [
         f"Mean average precision on clips that it was not trained on: {run.summary['last']['mean']:.1%}.",

@@ -98,9 +98,10 @@ def _plan(config: RunConfig, dataset: AudioDataset) -> list[tuple[str, str]]:
 def _cost(config: RunConfig, dataset: AudioDataset, model: ASTWithAdapter) -> str:
     """Memory, and time by the kernels' speed measured just now; the model's weights are lost."""
     here = {found.precision: found for found in measure(model.backbone.config, config.train.device)}
-    cost = cost_of(model, config)
+    work = work_with(config, dataset)
+    cost = cost_of(model, config, work.long_clips)
     memory = f"{cost.memory / 1e9:.1f} GB of memory"
     if config.train.precision not in here:
         return memory
-    seconds = cost.seconds(work_with(config, dataset), here[config.train.precision])
+    seconds = cost.seconds(work, here[config.train.precision])
     return f"about {duration(seconds)} on this machine as busy as it is now, {memory}"

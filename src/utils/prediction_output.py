@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.table import Table
 
@@ -21,9 +21,8 @@ from ..text import shown
 from .console import output
 from .events import Classes, clock
 from .prediction import Prediction
+from .prediction_formats import ENDINGS, Format
 
-Format = Literal["table", "csv", "jsonl", "audacity"]
-ENDINGS = {"csv": ".csv", "jsonl": ".jsonl", "audacity": ".txt"}
 COLUMNS = ("path", "start", "end", "class", "probability", "peak", "windows")
 MOST_NAME_BYTES = 150  # file systems allow 255, of which a temporary file's name needs some
 

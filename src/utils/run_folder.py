@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from ..config import RunConfig, load_run_config
@@ -42,6 +43,16 @@ class Run:
     metrics: dict[int, list[dict[str, float]]]
     predictions: dict[int, list[dict[str, str]]]
     multi_label: bool = False
+
+    def average_precisions(self) -> dict[str, float | None]:
+        """With `multi_label`, of each class on the test clips at the last epoch, the mean over the folds that
+        have the class; None if none has.
+        """
+        folds = [result["last"]["test_average_precision"] for result in self.summary["folds"]]
+        found = {
+            name: [fold[name] for fold in folds if fold.get(name) is not None] for name in self.class_names
+        }
+        return {name: mean(values) if values else None for name, values in found.items()}
 
 
 def fold_folder(output: Path, test_fold: int) -> Path:

@@ -139,22 +139,15 @@ def class_accuracy_figure(matrix: Matrix, names: list[str], mean: float) -> Figu
 
 def precision_figure(run: Run) -> Figure:
     """Average precision per class on the test clips, last epoch, mean over the folds that have the class."""
-    found = {
-        name: [
-            value
-            for result in run.summary["folds"]
-            if (value := result["last"]["test_average_precision"].get(name)) is not None
-        ]
-        for name in run.class_names
-    }
-    means = {name: float(np.mean(values)) if values else 0.0 for name, values in found.items()}
+    found = run.average_precisions()
+    means = {name: value or 0.0 for name, value in found.items()}
     order = sorted(means, key=means.__getitem__)
     figure = Figure(figsize=(7.5, max(3.0, 0.25 * len(order) + 1.2)))
     axis = figure.subplots()
     axis.barh(range(len(order)), [means[name] for name in order], color=BAR_COLOUR, height=0.7)
     mean = run.summary["last"]["mean"]
     axis.axvline(mean, color=VALIDATION_COLOUR, linestyle="--", label=f"mean over folds, {mean:.1%}")
-    labels = [_label(name) if found[name] else f"{_label(name)} (no test clip)" for name in order]
+    labels = [f"{_label(name)} (no test clip)" if found[name] is None else _label(name) for name in order]
     axis.set_yticks(range(len(order)), labels, fontsize=8)
     axis.set(xlabel="average precision", title="Average precision per class (test clips)", xlim=(0, 1.02))
     axis.set_ylim(-0.7, len(order) - 0.3)

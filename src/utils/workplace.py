@@ -47,7 +47,7 @@ class Workplace:
         accelerator: Device and precision.
         clips: What goes into the model: spectrograms [clips, T, mel bins], or `ASTWithAdapter.summary` of
             them, [clips, d]; with `stretches` every stretch, a view [stretches, T, mel bins].
-        labels: [clips].
+        labels: [clips], or [clips, classes] of 0 and 1 where a clip may have several.
         micro_batches: How many clips go through the model at once.
         stretches: Where the clips lie, if some are longer than T.
     """
@@ -70,11 +70,12 @@ class Workplace:
         return Batches(self.clips, self.labels, owners, batch_size, device, positions)
 
 
-def has_fixed_features(model: ASTWithAdapter, config: RunConfig) -> bool:
-    """Whether every epoch would compute the same features: nothing before the final LayerNorm trains, and
-    nothing is augmented.
+def has_fixed_features(model: ASTWithAdapter, config: RunConfig, long_clips: bool) -> bool:
+    """Whether every epoch would compute the same features: nothing before the final LayerNorm trains,
+    nothing is augmented, and there are no `long_clips` of which each epoch hears other stretches.
     """
-    return model.fixed_features and not (config.augment.frequency_mask or config.augment.time_mask)
+    masks = config.augment.frequency_mask or config.augment.time_mask
+    return model.fixed_features and not masks and not long_clips
 
 
 def set_up(
@@ -87,9 +88,8 @@ def set_up(
 ) -> Workplace:
     """Put the clips where training wants them.
 
-    If nothing before the final LayerNorm trains, nothing is augmented and no clip is longer than what the
-    model hears at once, every epoch of every fold would compute the same features: they are computed here,
-    once.
+    If every epoch of every fold would compute the same features (`has_fixed_features`), they are computed
+    here, once.
 
     Args:
         config: Of the run.
@@ -100,7 +100,7 @@ def set_up(
         on_batch: Called with the number of batches to come before each batch of features; for progress bars.
     """
     clips, labels = dataset.tensors()
-    if dataset.stretches is None and has_fixed_features(model, config):
+    if has_fixed_features(model, config, dataset.has_long_clips()):
         batches = Batches(clips, labels, range(len(clips)), config.train.batch_size, accelerator.device)
         model.to(accelerator.device)
         summaries = []

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from ..errors import UserError
 from ..imports import quick_imports
+from ..utils.prediction_formats import Format
 from .verb import Verb, add_adapter_argument, add_place_options
-
-Format = Literal["table", "csv", "jsonl", "audacity"]
 
 
 def _add_options(parser: ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,8 +19,10 @@ import soundfile
 import torch
 
 from petl_ast.config import SpectrogramConfig
+from petl_ast.data import audio, recording
 from petl_ast.data.audio import read_waveform
 from petl_ast.data.cache import cached_spectrograms, open_entry
+from petl_ast.data.cache_builder import compute
 from petl_ast.data.spectrogram import log_mel
 from petl_ast.errors import UserError
 
@@ -411,6 +414,38 @@ def test_a_full_disk_is_told_before_anything_is_computed(clips, folder, monkeypa
         cached_spectrograms(clips, CONFIG, folder, counter)
     assert counter.clips == 0
     assert list(folder.iterdir()) == []
+
+
+def test_room_for_whole_clips_is_counted_by_their_headers(tmp_path, folder, monkeypatch):
+    paths = [write_clip(tmp_path / f"{seed}.wav", seed, samples) for seed, samples in enumerate((1600, 9000))]
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=8000))
+    assert open_entry(paths, CONFIG, folder).spectrograms.shape == (2, 12, 32)
+    with pytest.raises(UserError, match=f"need {(12 + 54) * 32 * 4:,} bytes"):
+        open_entry(paths, CONFIG, folder, whole=True)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_behind_a_slow_clip_only_a_few_wait_in_memory(tmp_path, monkeypatch, whole):
+    paths = [write_clip(tmp_path / f"{seed}.wav", seed) for seed in range(100)]
+    begun, then = [], []
+
+    def slow_at_first(path, read):
+        begun.append(path)
+        if path == paths[0]:
+            time.sleep(1)
+            then.append(len(begun))
+        return read()
+
+    for module, name in ((recording, "whole_spectrogram"), (audio, "read_waveform")):
+        function = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda path, *more, f=function: slow_at_first(path, lambda: f(path, *more))
+        )
+    results = list(compute(paths, CONFIG, whole))
+    for found, value in zip(results, expected(paths), strict=True):
+        np.testing.assert_allclose(found[0], value, atol=1e-4)
+    assert then[0] <= 2 * os.cpu_count() < len(begun) == len(paths)
 
 
 def test_unusable_clips_are_kept_with_the_entry_if_asked(clips, folder, tmp_path):

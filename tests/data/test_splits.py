@@ -119,6 +119,7 @@ def test_few_recordings_are_fewer_folds_and_said():
     clips = [clip(f"{label}{i}", label) for label, n in (("dog", 20), ("cat", 4)) for i in range(n)]
     found = with_folds(listing(clips), 5, 0)
     assert found.folds == {1, 2, 3, 4}
+    assert found.drawn_folds
     assert found.notes == ["Class cat has 4 recordings: there are 4 folds instead of 5."]
 
 
@@ -135,6 +136,7 @@ def test_given_folds_are_kept_and_what_they_tear_is_said():
     clips = [clip(f"{label}{fold}", label, fold) for label in ("dog", "cat") for fold in (7, 8, 9)]
     found = with_folds(listing([*clips, clip("x", "dog", 7, "g"), clip("y", "cat", 9, "g")]), 5, 0)
     assert folds_of(found) == {**{c.name: c.fold for c in clips}, "x": 7, "y": 9}
+    assert not found.drawn_folds
     (note,) = found.notes
     assert "x (fold 7) = y (fold 9)" in note
 

@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,10 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from conftest import write_rows
 from petl_ast import build_model
 from petl_ast.config import AugmentConfig, DataConfig, RunConfig, SpectrogramConfig, TrainConfig
+from petl_ast.data.formats import open_dataset
 from petl_ast.errors import UserError
 from petl_ast.models.ast_with_adapter import ASTWithAdapter
 from petl_ast.models.method import method_names
-from petl_ast.utils.cost import Cost, Operator, cost_of, work_of
+from petl_ast.utils.cost import Cost, Operator, cost_of, work_of, work_with
 from petl_ast.utils.machines import CARDS, Machine, cards
 
 FRAMES, CLASSES, CLIPS = 128, 5, 4
@@ -129,6 +132,29 @@ def test_fixed_features_are_computed_once(backbone: str) -> None:
     every_clip_once = work.clips * fixed.features.seconds(MACHINE)
     assert every_clip_once < fixed.seconds(work, MACHINE) < 1.5 * every_clip_once
     assert cost_with(backbone, "adapter", masks=0).features is None
+
+
+def test_of_long_clips_features_are_computed_anew(backbone: str, tmp_path: Path) -> None:
+    """Each epoch hears other stretches; whether there are long clips, the headers tell."""
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "sounds" / label).mkdir(parents=True)
+        for number in range(5):
+            seconds = 3 if number == 0 else 1
+            samples = rng.standard_normal(16000 * seconds)
+            soundfile.write(tmp_path / "sounds" / label / f"{label}{number}.wav", 0.1 * samples, 16000)
+    found = {}
+    for how in ("cut", "crop"):
+        data = DataConfig(root=str(tmp_path / "sounds"), long_clips=how, cache=str(tmp_path / "cache"))
+        config = dataclasses.replace(config_of(0), data=data)
+        work = work_of(config)
+        found[how] = cost_of(model_of(backbone, "linear"), config, work.long_clips)
+        dataset, config = open_dataset(config)
+        dataset.load_spectrograms()
+        assert work.long_clips == work_with(config, dataset).long_clips == (how == "crop")
+    assert found["cut"].features is not None
+    assert found["crop"].features is None
+    assert found["crop"].training.flops > 100 * found["cut"].training.flops
 
 
 def test_an_operator_takes_the_longer_of_computing_and_moving() -> None:

@@ -129,8 +129,28 @@ def test_clips_that_training_may_have_seen_are_no_unseen_clips(sounds_run: Path)
     with first.with_name("new.wav").open("ab") as file:
         file.write(b"another recording")
     found = evaluate(adapter, cache=cache_of(sounds_run), device="cpu")
-    assert found.seen.startswith("The folds 2, 3, 4 that it was trained on hold other clips now")
+    assert found.seen.startswith("The folds 2, 3, 4 that it was trained on hold other clips now, or clips of")
     assert found.reported is None
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["data"]["train"] = [3]
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    found = evaluate(adapter, cache=cache_of(sounds_run), device="cpu")
+    assert found.seen.startswith("The fold 3 that it was trained on holds other clips now, or clips of")
+
+
+def test_given_folds_may_gain_a_clip(finished_run: Path, miniature: Path, tmp_path: Path) -> None:
+    """The clips that are tested stay those that were kept for it."""
+    table = miniature / "meta" / "esc50.csv"
+    with table.open(newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["fold"] == "3")
+    shutil.copy(miniature / "audio" / row["filename"], miniature / "audio" / "new.wav")
+    with table.open("a", newline="") as file:
+        csv.DictWriter(file, list(row)).writerow(row | {"filename": "new.wav"})
+    adapter, cache = finished_run / "fold_1" / "last", str(tmp_path / "cache")
+    trained_on = json.loads((adapter / "adapter_config.json").read_text())["data"]["train"]
+    assert 3 in trained_on
+    found = evaluate(adapter, data_root=str(miniature), cache=cache, device="cpu")
+    assert (found.seen, found.reported) == ("", found.accuracy)
 
 
 @pytest.fixture
@@ -160,6 +180,10 @@ def test_a_fold_in_which_a_class_is_missing(finished_run: Path, miniature: Path,
     assert found.matrix[1].sum() == 0
     assert found.report["noise"]["support"] == 0
     assert json.dumps(found.report, allow_nan=False)
+    named = [row for name, row in found.report.items() if name in CLASS_NAMES and row["support"]]
+    if not found.matrix[:, 1].any():  # a class that has no clip and was not named is in no mean
+        assert found.macro_f1 == pytest.approx(np.mean([row["f1-score"] for row in named]))
+    assert found.report["macro avg"]["f1-score"] == pytest.approx(found.macro_f1)
 
 
 def test_an_adapter_of_another_precision_in_one_process(finished_run: Path, tmp_path: Path) -> None:

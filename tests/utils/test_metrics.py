@@ -60,3 +60,11 @@ def test_every_class_counts_the_same_however_many_clips_it_has(seed: int) -> Non
         hits = sum(t == p == c for t, p in zip(labels, predicted, strict=True))
         scores.append(2 * hits / (labels.count(c) + predicted.count(c)))
     assert macro_f1(labels, predicted) == pytest.approx(np.mean(scores))
+
+
+def test_of_several_labels_too_a_class_that_is_nowhere_does_not_count() -> None:
+    labels = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0]], dtype=np.float32)
+    assert macro_f1(labels, labels > 0) == 1
+    named = labels > 0
+    named[0, 2] = True  # which is a mistake, so that it counts
+    assert macro_f1(labels, named) == pytest.approx(2 / 3)

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score
 from torch.nn import functional as F
 
+from petl_ast.utils import loss
 from petl_ast.utils.engine import EvalResult, average_windows
 from petl_ast.utils.events import Timeline
 from petl_ast.utils.loss import plain_loss, right_answers
@@ -59,6 +60,14 @@ def test_loss_and_right_answers() -> None:
     assert right_answers(found.logits, found.labels).mean() == pytest.approx(
         (yes == found.labels).double().mean()
     )
+
+
+def test_sums_are_of_the_kind_that_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs have no float64."""
+    found = result(0)
+    assert right_answers(found.logits, found.labels).dtype == torch.float64
+    monkeypatch.setattr(loss, "sum_type", lambda device: torch.float32)
+    assert right_answers(found.logits, found.labels).dtype == torch.float32
 
 
 def test_windows_of_several_labels_are_averaged_as_probabilities() -> None:
