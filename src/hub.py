@@ -92,4 +92,4 @@ def clear_errors(repository: str, beginning: str = "The hub:") -> Iterator[None]
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = shown((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
         remedy = LOG_IN if status in (401, 403) else f"Is {constants.ENDPOINT} reachable?"
-        raise UserError(f"{beginning} {reason} {remedy}") from error
+        raise UserError(f"{beginning} {reason.rstrip('.')}. {remedy}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def defaults(folder: str, words: Sequence[str] = (), configs: Sequence[str] = ()
         given |= {
             f"model.{name}": value for name, value in (read_yaml(Path(path)).get("model") or {}).items()
         }
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             given[name] = value if equals else following

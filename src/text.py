@@ -17,3 +17,8 @@ def is_plain(text: str) -> bool:
 def shown(value: object) -> str:
     """`value` as one plain line: whatever is not plain is written as an escape."""
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(value))
+
+
+def plural(number: int, noun: str) -> str:
+    """1 clip, 2 clips."""
+    return f"{number} {noun}{'s' * (number != 1)}"

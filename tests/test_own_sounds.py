@@ -160,6 +160,13 @@ def test_options_of_the_default_method_are_for_that_alone(
     assert printed(capsys, str(tmp_path), *given)["model"]["method_options"] == options
 
 
+def test_a_folder_alone_is_a_whole_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As README prints it."""
+    refused_alone = main(["train", str(tmp_path)])
+    assert refused_alone == 2
+    assert "sub-folder" in capsys.readouterr().err
+
+
 def test_a_file_that_names_a_method_brings_its_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,7 +143,7 @@ def unusable(reasons: Sequence[str], clips: int) -> UserError:
     """The error that names unusable clips."""
     return UserError(
         f"{len(reasons)} of {clips} clips cannot be used:\n{list_some(reasons, MOST_NAMED)}\n"
-        "Mend or replace them, take their rows out of the csv, or use the others with --data.on_error skip."
+        "Mend or replace them, take them out of the data, or use the others with --data.on_error skip."
     )
 
 

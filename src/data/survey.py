@@ -14,7 +14,7 @@ import soundfile
 
 from .spectrogram import number_of_frames
 
-LEAST_FRAMES = 16  # a patch of AST; no backbone takes less
+PATCH_FRAMES = 16  # a patch of AST; no backbone takes fewer
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,11 @@ def survey(paths: Sequence[Path]) -> Survey:
 
 
 def frames_needed(found: Survey, sampling_rate: int) -> int:
-    """Spectrogram frames of the longest clip, resampled to `sampling_rate`; at least `LEAST_FRAMES`."""
-    return max(LEAST_FRAMES, frames_of(max(found.seconds, default=0), sampling_rate))
+    """Spectrogram frames of the longest clip, resampled to `sampling_rate`, in whole patches: data sets of
+    nearly the same length get the same, and their adapters hear together.
+    """
+    longest = frames_of(max(found.seconds, default=0), sampling_rate)
+    return max(1, math.ceil(longest / PATCH_FRAMES)) * PATCH_FRAMES
 
 
 def frames_of(seconds: float, sampling_rate: int) -> int:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from ..data.dataset import AudioDataset
-from ..text import shown
+from ..text import plural, shown
 from .metrics import share_interval
 from .run_folder import Run, fold_folder, read_run
 
@@ -66,7 +66,6 @@ def _confusions(run: Run, dataset: AudioDataset) -> list[str]:
                 mixed[row["class"], row["last"]].append(row["clip"])
     lines = ["Worth listening to:"] if mixed else []
     for (true, named), clips in sorted(mixed.items(), key=lambda item: (-len(item[1]), item[0]))[:CONFUSIONS]:
-        plural = "s" * (len(clips) > 1)
-        lines.append(f"  {true} taken for {named}: {len(clips)} clip{plural}")
+        lines.append(f"  {true} taken for {named}: {plural(len(clips), 'clip')}")
         lines += [f"    {shown(paths.get(clip, clip))}" for clip in clips[:CLIPS]]
     return lines

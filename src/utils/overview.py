@@ -13,7 +13,7 @@ from ..data.dataset import AudioDataset
 from ..data.shots import training_indices
 from ..data.spectrogram import HOP_SECONDS
 from ..models.ast_with_adapter import ASTWithAdapter
-from ..text import shown
+from ..text import plural, shown
 from . import console as screen
 from .cost import cost_of, work_with
 from .cross_validation import load_with_progress, test_folds
@@ -59,8 +59,8 @@ def _found(config: RunConfig, dataset: AudioDataset) -> list[tuple[str, str]]:
         ("Classes", ", ".join(named[:MOST_CLASSES] + more)),
         ("Length", _length(config, headers.seconds)),
         ("Recorded", f"{', '.join(rates)}; {', '.join(channels)}"),
-        ("Left out", f"{len(dataset.skipped)} clips" if dataset.skipped else "nothing"),
-        ("Silent", f"{len(dataset.silent)} clips" if dataset.silent else "none"),
+        ("Left out", plural(len(dataset.skipped), "clip") if dataset.skipped else "nothing"),
+        ("Silent", plural(len(dataset.silent), "clip") if dataset.silent else "none"),
     ]
 
 
@@ -70,7 +70,7 @@ def _length(config: RunConfig, seconds: list[float]) -> str:
     cut = sum(length > heard + TAIL for length in seconds)
     lengths = f"{min(seconds):.1f} to {max(seconds):.1f} s, half of them up to {median(seconds):.1f} s"
     what = "which cut" if config.data.long_clips == "cut" else "a stretch at a time of"
-    left = f", {what} {cut} clips" if cut else ""
+    left = f", {what} {plural(cut, 'clip')}" if cut else ""
     return f"{lengths}; spectrograms of {frames} frames ({heard:.1f} s){left}"
 
 
@@ -89,7 +89,7 @@ def _plan(config: RunConfig, dataset: AudioDataset) -> list[tuple[str, str]]:
     return [
         ("Folds", f"tested: {', '.join(map(str, folds))}, each by a model of its own (clips: {sizes})"),
         ("Model", f"{config.model.backbone} with method {method}: {trained}"),
-        ("Training", f"{train.epochs} epochs in batches of {train.batch_size}"),
+        ("Training", f"{plural(train.epochs, 'epoch')} in batches of {train.batch_size}"),
         ("Cost", _cost(config, dataset, model)),
         ("Results", f"in {config.output}"),
     ]

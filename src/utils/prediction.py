@@ -174,7 +174,8 @@ def _load(
         if differing := [f"{key} {ours[key]} and {others[key]}" for key in ours if ours[key] != others[key]]:
             raise UserError(
                 f"{folders[0]} and {folder} hear different spectrograms: {', '.join(differing)}. Each "
-                "needs a run of its own."
+                "needs a run of its own, or train them alike: the same spectrogram options, data.fit_length "
+                "false."
             )
     model.to(make_accelerator(device).device)
     return [model.get_adapter(name) for name in model.adapters]

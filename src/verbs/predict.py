@@ -79,6 +79,10 @@ def _run(options: Namespace) -> int:
         from ..utils.prediction import adapter_names, predict
         from ..utils.prediction_output import destination, write_predictions
 
+    if options.json and options.format not in ("table", "jsonl"):
+        raise UserError(
+            f"--json and --format {options.format} are two answers to one question; leave one out."
+        )
     adapters = [options.adapter, *options.more_adapters]
     for path in map(Path, options.paths):
         if (path / "adapter_config.json").is_file():

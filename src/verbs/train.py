@@ -11,7 +11,12 @@ from .verb import Verb, add_run_options, run_config
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", type=str | None, nargs="?", help="Your own sounds, a sub-folder a class.")
+    parser.add_argument(
+        "folder",
+        type=str | None,
+        nargs="?",
+        help="Your own sounds: a folder with a sub-folder a class, or a csv.",
+    )
     parser.add_argument(
         "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
     )
@@ -26,6 +31,7 @@ def _run(options: Namespace) -> int:
     The run's folder then holds the adapters, the figures per epoch, the summary and pictures.
     Your own sounds, a sub-folder a class, need no configuration:
         petl-ast train sounds
+        petl-ast train sounds/clips.csv             paths and labels in a csv, folds and groups if you like
         petl-ast train sounds --dry_run true        what is there, what it would do, how long it would take
     """
     with quick_imports():
@@ -46,7 +52,7 @@ def _run(options: Namespace) -> int:
         return 0
     summary = cross_validate(config, dataset)
     console.print(summary_table(summary, config.output))
-    if folder:
+    if folder or config.data.format in ("folder", "csv"):  # gone on with, that is, by --resume
         print(outcome(Path(config.output), dataset))  # not by rich, which would break commands into lines
     return 0
 
