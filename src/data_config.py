@@ -33,7 +33,8 @@ class DataConfig:
         folds: The folds to test on, one cross-validation run each; null for every fold there is.
         number_of_folds: Folds to divide the clips into, where the data set gives none.
         split_seed: Another seed is another division.
-        fit_length: Set spectrogram.max_length to what the longest clip needs, but to no more than it is.
+        fit_length: Set spectrogram.max_length to what the longest clip needs in whole patches, but to no more
+            than it is.
         long_clips: Of clips longer than spectrogram.max_length: "cut" uses the beginning alone; "crop" trains
             on a stretch drawn anew every epoch, and evaluates windows over the whole clip.
         shots: Clips of each class to train on, of those in the training folds; null for all.
