@@ -12,10 +12,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals a
 
 
 def test_killed_runs_end_as_the_one_left_in_peace(small_run: list[str], tmp_path: Path) -> None:
-    found = kill_again_and_again(tmp_path, small_run, kills=30, seed=1, longest=0.6)
+    found = kill_again_and_again(tmp_path, small_run, kills=15, seed=1, longest=0.6)
     assert found.failures == []
     assert found.different == []
     assert found.corrupt == []
-    assert found.kills >= 30
+    assert found.kills >= 15
     assert found.runs >= 1
-    assert found.gone_on >= 6  # else runs were merely begun again, which ends in the same bits
+    assert found.gone_on >= 3  # else runs were merely begun again, which ends in the same bits
