@@ -37,7 +37,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
                         raise UserError(f"{path} lists more than {MOST_ROWS:,} clips.")
                     yield reader.line_num, values
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as a UTF-8 csv: {error}") from error
+        remedy = "" if isinstance(error, OSError) else ". Save it as a csv with UTF-8 from the spreadsheet."
+        raise UserError(f"{path} cannot be read as a UTF-8 csv: {error}{remedy}") from error
 
 
 def read_header(path: Path) -> list[str]:

@@ -8,16 +8,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
 from ..pretraining.config import PretrainConfig
-from .verb import Verb
+from .verb import Verb, add_run_options
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        action="config",
-        help="YAML file with options of `pretrain`; the command line wins over it.",
-    )
-    parser.add_class_arguments(PretrainConfig)
+    add_run_options(parser, PretrainConfig, "pretrain")
 
 
 def _run(options: Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from ..config import RunConfig
+from ..pretraining.config import PretrainConfig
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -38,14 +39,16 @@ class Verb:
         return (self.run.__doc__ or "").replace("\n    ", "\n").strip()
 
 
-def add_run_options(parser: ArgumentParser) -> None:
-    """Those of a run, on the command line and in YAML files."""
+def add_run_options(
+    parser: ArgumentParser, config: type[RunConfig] | type[PretrainConfig] = RunConfig, verb: str = "train"
+) -> None:
+    """Those of a run of `verb`, on the command line and in YAML files."""
     parser.add_argument(
         "--config",
         action="config",
-        help="YAML file with options of `train`; the command line wins over it.",
+        help=f"YAML file with options of `{verb}`; the command line wins over it.",
     )
-    parser.add_class_arguments(RunConfig)
+    parser.add_class_arguments(config)
 
 
 def run_config(options: Namespace) -> RunConfig:
