@@ -3,6 +3,7 @@
 python -m benchmarks.recordings memory
 python -m benchmarks.recordings speed --full
 python -m benchmarks.recordings detection --adapter ADAPTER --data FOLDER --fold 1
+python -m benchmarks.recordings background --data FOLDER --output NEW
 
 `memory` predicts recordings of 10 and 60 minutes, each in a new process, by a tiny random backbone.
 
@@ -13,6 +14,9 @@ loaded each time, and by the pipeline from waveforms, their reading counted; in 
 silence or noise between them at places that a seed draws, and compares events with clips: a clip is found if
 events of its class cover at least half of it, an event is right if at least half of it lies in clips of its
 class.
+
+`background` copies that data set and adds clips of the silence and noise between, of the same kind and not
+the same, as one more class. What it prints trains on that and repeats `detection` without the class's events.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import argparse
 import csv
 import json
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -180,7 +185,9 @@ def detection(folder: Path, options: argparse.Namespace) -> Any:
     (found,) = predict(options.adapter, [path], device="cpu", hop=options.hop)
     results = {}
     for threshold in THRESHOLDS:
-        events = [(e.name, e.start, e.end) for e in found.timeline.events(threshold)]
+        events = [
+            (e.name, e.start, e.end) for e in found.timeline.events(threshold) if e.name != options.ignore
+        ]
         right, heard = sum(covered(e, truth) for e in events), sum(covered(t, events) for t in truth)
         results[threshold] = {"events": len(events), "right": right, "clips": len(truth), "found": heard}
     rows = [
@@ -193,8 +200,39 @@ def detection(folder: Path, options: argparse.Namespace) -> Any:
     return {"fold": options.fold, "seed": options.seed, "hop": options.hop, "thresholds": results}
 
 
+def background(data: Path, output: Path, seed: int) -> None:
+    """Write NEW/clips.csv with the data set's clips and folds, and of each fold as many clips of background
+    as of a class.
+    """
+    with (data / "meta" / "esc50.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    shutil.copytree(data / "audio", output / "audio")
+    listed = [{"path": f"audio/{r['filename']}", "label": r["category"], "fold": r["fold"]} for r in rows]
+    rng = np.random.default_rng(seed)
+    (output / "background").mkdir()
+    rate = soundfile.info(data / "audio" / rows[0]["filename"]).samplerate
+    folds = sorted({row["fold"] for row in rows})
+    count = len(rows) // len(folds) // len({row["category"] for row in rows})
+    for fold in folds:
+        for number in range(count):
+            path = f"background/{fold}-{number}.wav"
+            level = 0.0 if number % 4 == 0 else QUIET * 10 ** rng.uniform(-0.5, 0.5)
+            soundfile.write(output / path, rng.normal(0, 1, 5 * rate) * level, rate)
+            listed.append({"path": path, "label": "background", "fold": fold})
+    with (output / "clips.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(listed[0]))
+        writer.writeheader()
+        writer.writerows(listed)
+    fold = folds[0]
+    print(f"petl-ast train {output}/clips.csv --data.folds {fold} --output {output}/run")
+    print(
+        f"python -m benchmarks.recordings detection --adapter {output}/run/fold_{fold}/last --data {data} "
+        f"--fold {fold} --ignore background"
+    )
+
+
 def main() -> None:
-    """One of the three; print its table, keep its figures."""
+    """One of them; print its table, keep its figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -215,7 +253,15 @@ def main() -> None:
     of_detection.add_argument("--minutes", type=float, default=60)
     of_detection.add_argument("--hop", type=float, default=None)
     of_detection.add_argument("--seed", type=int, default=10)
+    of_detection.add_argument("--ignore", help="A class of the adapter that is no event.")
+    of_background = what.add_parser("background")
+    of_background.add_argument("--data", type=Path, required=True, help="Folder in ESC-50's layout.")
+    of_background.add_argument("--output", type=Path, required=True, help="A new folder.")
+    of_background.add_argument("--seed", type=int, default=20)
     options = parser.parse_args()
+    if options.what == "background":
+        background(options.data, options.output, options.seed)
+        return
     if options.what == "peak":
         print(json.dumps(peak(options.adapter, options.recording)))
         return

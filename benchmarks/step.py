@@ -77,16 +77,21 @@ def model_steps(options: argparse.Namespace) -> tuple[Step, Step]:
     optimizer = torch.optim.AdamW(model.trainable_parameters(), lr=1e-3)
     x, y = torch.randn(batch, options.frames, BINS), torch.arange(batch) % options.classes
 
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
+
     def train() -> None:
         model.train()
-        F.cross_entropy(model(x), y).backward()
+        with autocast:
+            logits = model(x)
+        F.cross_entropy(logits.float(), y).backward()
         optimizer.step()
         optimizer.zero_grad()
 
     @torch.inference_mode()
     def evaluate() -> None:
         model.eval()
-        model(x)
+        with autocast:
+            model(x)
 
     return train, evaluate
 
@@ -171,6 +176,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--classes", type=int, default=CLASSES)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="Of a model's steps.")
     parser.add_argument("--method", default="adapter")
     parser.add_argument("--method_options", type=json.loads, default={})
     options = parser.parse_args()

@@ -57,7 +57,8 @@ def read_adapter(folder: Path) -> tuple[Declared, dict[str, Any]]:
     config = read_json(folder / CONFIG)
     if not isinstance(config, dict) or config.pop("format", None) != FORMAT:
         raise UserError(
-            f"{folder / CONFIG} is not of adapter format {FORMAT}: another program or version wrote it."
+            f"{folder / CONFIG} is not of adapter format {FORMAT}: another program or version wrote it. "
+            "Train it again, or use the version that its README.md or `versions` names."
         )
     if not isinstance(config.get("model"), dict) or "backbone_fingerprint" not in config["model"]:
         raise UserError(f"{folder / CONFIG} has no complete section 'model'. Was it edited?")

@@ -19,6 +19,7 @@ from .errors import UserError
 from .limits import above_zero, at_least, at_most
 from .plain_yaml import read_yaml
 from .text import shown
+from .words import in_short
 
 __all__ = [
     "MOST_FRAMES",
@@ -166,7 +167,7 @@ def parse_dataclass(cls: type[T], values: dict[str, Any], where: str) -> T:
         return cls(**parsed)
     except ArgumentError as error:
         allowed = ", ".join(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
-        raise UserError(f"{where}: {error}\nThe options are: {allowed or 'none'}.") from error
+        raise UserError(f"{where}: {in_short(str(error))}\nThe options are: {allowed or 'none'}.") from error
 
 
 def check_config_file(path: Path, options: type[Any] = RunConfig) -> None:
@@ -222,5 +223,5 @@ def load_run_config(path: Path) -> RunConfig:
     try:
         values = parser.instantiate(parser.parse_path(path))
     except (ArgumentError, TypeError, OSError) as error:
-        raise UserError(f"{path} is not the configuration of a run: {error}") from error
+        raise UserError(f"{path} is not the configuration of a run: {in_short(str(error))}") from error
     return RunConfig(**vars(values))

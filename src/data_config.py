@@ -38,7 +38,8 @@ class DataConfig:
         long_clips: Of clips longer than spectrogram.max_length: "cut" uses the beginning alone; "crop" trains
             on a stretch drawn anew every epoch, and evaluates windows over the whole clip.
         shots: Clips of each class to train on, of those in the training folds; null for all.
-        shots_order: Which ones: "random", drawn from split_seed, or "first" in the data set's order.
+        shots_order: Which ones: "random", drawn from shots_seed, or "first" in the data set's order.
+        shots_seed: Another seed is another draw, from the same folds.
         cache: Folder for computed spectrograms, shared by all folds and later runs.
         on_error: If rows of the csv or clips cannot be used: "stop" and name them all, or "skip" them, list
             them in the run's skipped.csv, and use the others.
@@ -54,15 +55,16 @@ class DataConfig:
     long_clips: Literal["cut", "crop"] = "cut"
     shots: int | None = None
     shots_order: Literal["random", "first"] = "random"
+    shots_seed: int = 0
     cache: str = "data/cache"
     on_error: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
-        at_least("data", self, number_of_folds=LEAST_FOLDS, split_seed=0)
+        at_least("data", self, number_of_folds=LEAST_FOLDS, split_seed=0, shots_seed=0)
         at_most("data", self, "a fold is trained for each", number_of_folds=100)
         if self.shots is not None:
             at_least("data", self, shots=1)
-        at_most("data", self, "64 bits", split_seed=2**63 - 1)
+        at_most("data", self, "64 bits", split_seed=2**63 - 1, shots_seed=2**63 - 1)
 
 
 @dataclass(frozen=True)

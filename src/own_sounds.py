@@ -14,11 +14,14 @@ DEFAULTS = Path(__file__).with_name("own_sounds.yaml")
 WITHOUT_VALUE = {"-h", "--help", "--print_config"}
 
 
-def defaults(folder: str, words: Sequence[str] = (), configs: Sequence[str] = ()) -> dict[str, Any]:
+def defaults(
+    folder: str, output: str, words: Sequence[str] = (), configs: Sequence[str] = ()
+) -> dict[str, Any]:
     """Options by their names on the command line, such as "train.epochs", for the sounds in `folder`.
 
     Args:
         folder: A folder, or a csv file.
+        output: Where results go, `{name}` standing for the folder's name.
         words: The other words of the command.
         configs: The YAML files that it names.
 
@@ -26,7 +29,7 @@ def defaults(folder: str, words: Sequence[str] = (), configs: Sequence[str] = ()
         UserError: if there is nothing at `folder`.
     """
     if not Path(folder).exists():
-        raise UserError(f"{folder}: no such folder or csv file. See --help for what comes behind `train`.")
+        raise UserError(f"{folder}: no such folder or csv file. See --help for what comes here.")
     sections = read_yaml(DEFAULTS)
     values = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
     given: dict[str, Any] = {}
@@ -42,7 +45,7 @@ def defaults(folder: str, words: Sequence[str] = (), configs: Sequence[str] = ()
     if other or "model" in given:
         del values["model.method_options"]  # chosen for the default method on the default backbone
     name = Path(folder).resolve().stem if Path(folder).is_file() else Path(folder).resolve().name
-    return values | {"data.root": folder, "output": f"outputs/{name or 'run'}"}
+    return values | {"data.root": folder, "output": output.format(name=name or "run")}
 
 
 def split_folder(words: Sequence[str]) -> tuple[list[str], str | None]:

@@ -103,9 +103,9 @@ def test_numbers_that_would_take_everything(option: str, expected: str, capsys: 
     assert message(capsys, "train", option) == expected
 
 
-def test_a_single_fold_is_refused_in_one_line(capsys: Capture) -> None:
-    assert message(capsys, "train", "--data.folds", 1).splitlines() == [
-        'Parser key "data.folds": 1 is none of: list[int], null, such as "[1,2]".',
+def test_folds_that_are_none_are_refused_in_one_line(capsys: Capture) -> None:
+    assert message(capsys, "train", "--data.folds", "one").splitlines() == [
+        'data.folds: one is none of: list of whole numbers, such as "[1,2]", null.',
         "All options: petl-ast train --help",
     ]
 

@@ -35,6 +35,7 @@ LOCKED = {
         "long_clips": "cut",
         "shots": None,
         "shots_order": "random",
+        "shots_seed": 0,
         "folds": [5, 1, 2, 3, 4],
         "cache": "data/cache",
         "on_error": "stop",

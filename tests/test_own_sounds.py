@@ -186,9 +186,9 @@ def test_the_output_is_called_after_the_folder(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "clips.csv").touch()
     monkeypatch.chdir(tmp_path / "my sounds.v2")
     for folder in (".", f"{tmp_path}/my sounds.v2/"):
-        assert defaults(folder)["output"] == "outputs/my sounds.v2"
-    assert defaults("../clips.csv")["output"] == "outputs/clips"
-    assert defaults("/")["output"] == "outputs/run"
+        assert defaults(folder, "outputs/{name}")["output"] == "outputs/my sounds.v2"
+    assert defaults("../clips.csv", "outputs/{name}")["output"] == "outputs/clips"
+    assert defaults("/", "outputs/{name}")["output"] == "outputs/run"
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ def training_indices(dataset: AudioDataset, split: FoldSplit, data: DataConfig) 
     """Positions of the clips that train: those of the training folds, `data.shots` of each class if given.
 
     A class with fewer clips gives all it has. With `data.shots_order` "first" they are the first of the data
-    set's order, else drawn by their names and `data.split_seed`; more shots hold the clips of fewer.
+    set's order, else drawn by their names and `data.shots_seed`; more shots hold the clips of fewer.
     """
     indices = dataset.indices(split.train)
     if data.shots is None:
         return indices
 
     def draw(index: int) -> bytes:
-        return hashlib.sha256(f"shots\0{data.split_seed}\0{dataset.clips[index].name}".encode()).digest()
+        return hashlib.sha256(f"shots\0{data.shots_seed}\0{dataset.clips[index].name}".encode()).digest()
 
     of_class: defaultdict[int, list[int]] = defaultdict(list)
     for index in indices if data.shots_order == "first" else sorted(indices, key=draw):

@@ -22,7 +22,8 @@ from .backbone import POSITION_TABLE, PositionEmbeddings, fingerprint, fit_lengt
 from .method import Trained
 
 _State = tuple[tuple[int, int], ...]  # where each tensor lies, and how often it was changed in place
-_known: WeakKeyDictionary[ASTModel, tuple[_State, str]] = WeakKeyDictionary()
+_Facts = tuple[str, dict[str, Declared]]  # fingerprint, and what plans train, by plan
+_known: WeakKeyDictionary[ASTModel, tuple[_State, _Facts]] = WeakKeyDictionary()
 
 
 class SharedBackbone(nn.Module):
@@ -44,9 +45,8 @@ class SharedBackbone(nn.Module):
         self.source = source
         # Parameters of our own on the same memory: what moves them to a device leaves the caller's alone.
         self.ast = _copied(ast, lambda p: nn.Parameter(p.detach(), requires_grad=False)).float().eval()
-        self.fingerprint = _remembered(ast, lambda: fingerprint(self.ast))
+        self.fingerprint, self.declared = _remembered(ast, lambda: (fingerprint(self.ast), {}))
         self.tables = nn.ParameterDict()
-        self.declared: dict[str, Declared] = {}
 
     def tree(self, max_length: int, policy: PositionEmbeddings) -> ASTModel:
         """A module tree for clips of `max_length` frames, to be changed at will; its tensors are shared.
@@ -110,7 +110,7 @@ def _copied(ast: ASTModel, tensor: Callable[[nn.Parameter], nn.Parameter]) -> AS
     return copied(ast)
 
 
-def _remembered(ast: ASTModel, compute: Callable[[], str]) -> str:
+def _remembered(ast: ASTModel, compute: Callable[[], _Facts]) -> _Facts:
     """`compute()`, which reads every weight, unless it is known and no weight changed since.
 
     torch counts changes in place, those of optimisers and `load_state_dict` too; not those through `.data`.

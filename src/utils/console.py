@@ -21,9 +21,9 @@ T = TypeVar("T")
 WIDTH_OF_FILES = 120  # columns of a table that goes to a file or a pipe
 
 
-def output() -> Console:
-    """Console for results; brackets in names are no markup."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES, markup=False)
+def output(width: int = WIDTH_OF_FILES) -> Console:
+    """Console for results, of `width` columns where there is no terminal; brackets in names are no markup."""
+    return Console(width=None if sys.stdout.isatty() else width, markup=False)
 
 
 def messages() -> Console:

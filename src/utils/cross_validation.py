@@ -38,7 +38,9 @@ from .summary import KINDS, score, summarise, summary_rows, validation_score
 from .workplace import new_model, set_up
 
 
-def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> dict[str, Any]:
+def cross_validate(
+    config: RunConfig, dataset: AudioDataset | None = None, pictures: bool = True
+) -> dict[str, Any]:
     """Run every fold that the configuration names and write the run's folder (see `run_folder`).
 
     A run that is in the folder already goes on where it was, to the bit; finished folds are not trained
@@ -48,6 +50,7 @@ def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> di
         config: Of the run.
         dataset: The one of the configuration, if `open_dataset` has opened it already, with the configuration
             that it returned.
+        pictures: Draw the run's.
 
     Returns:
         The summary that also lies in summary.json.
@@ -82,7 +85,8 @@ def cross_validate(config: RunConfig, dataset: AudioDataset | None = None) -> di
         else:  # what an earlier run left goes only when nothing stands in this one's way
             begin(config, dataset, model, accelerator)
         summary = _run_folds(config, dataset, splits, model, accelerator)
-        _draw(output, dataset)
+        if pictures:
+            _draw(output, dataset)
         write_cards(output)
     return summary
 
@@ -191,12 +195,14 @@ class _FoldProgress:
         self._bars.advance(self._task)
 
     def on_epoch(self, row: dict[str, Any]) -> None:
-        loss, validation = f"loss {row['train_loss']:.3f}", f"validation {validation_score(row):.1%}"
+        what = "mAP " if "validation_map" in row else ""
+        loss, validation = f"loss {row['train_loss']:.3f}", f"validation {what}{validation_score(row):.1%}"
         self._say(f"epoch {row['epoch']}/{self._epochs}, {loss}, {validation}")
 
     def on_result(self, result: dict[str, Any]) -> None:
         last, best = (f"{score(result[kind]):.1%}" for kind in KINDS)
-        self._say(f"test {last}, with the best epoch {best}")
+        what = "mAP " if "test_map" in result["last"] else ""
+        self._say(f"test {what}{last}, with the best epoch {best}")
 
     def _say(self, note: str) -> None:
         self._bars.update(self._task, note=note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
 from ..models.many_adapters import FIRST
+from ..text import shown
 from .environment import make_accelerator
 from .events import PLAIN_THRESHOLD, Classes, Event, Probabilities, Timeline
 
@@ -66,6 +67,7 @@ def predict(
     hop: float | None = None,
     threshold: float | None = None,
     thumbnail: bool = False,
+    ignored: Collection[str] = (),
     on_heard: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Prediction]:
     """Classify files, in the order given.
@@ -90,10 +92,12 @@ def predict(
         threshold: The least probability of an event; above 0.5 a class is likelier than all others together.
             If not given, 0.5, or what the adapter keeps for each class where a clip may have several labels.
         thumbnail: Also keep a small spectrogram of each recording.
+        ignored: Classes of which there are no events, such as a background that was trained as a class.
         on_heard: Called with the seconds of sound that were classified since it was called before.
 
     Raises:
-        UserError: if an adapter cannot be loaded, several cannot hear together, or a number makes no sense.
+        UserError: if an adapter cannot be loaded, several cannot hear together, a number makes no sense, or
+            there is no such class to ignore.
     """
     if top_k < 1 or batch_size < 1:
         raise UserError(f"top_k is {top_k} and batch_size {batch_size}; both must be at least 1.")
@@ -102,6 +106,7 @@ def predict(
     folders = [folder] if isinstance(folder, str | Path) else list(folder)
     names = adapter_names(folders)
     models = _load(folders, names, backbone, device)
+    _check_ignored(ignored, {label: None for model in models for label in model.labels})
     config = models[0].spectrogram
     samples = hop_samples(config, hop)
 
@@ -130,9 +135,18 @@ def predict(
                     timeline = Timeline(model.labels, times, heard, _thresholds(model, threshold))
                     best = timeline.best(top_k)
                     events = timeline.events(PLAIN_THRESHOLD if threshold is None else threshold)
+                    events = [event for event in events if event.name not in ignored]
                     yield Prediction(item.path, best, None, events, timeline, picture, name)
             spans, values = array("d"), [array("f") for _ in models]
             picture = Thumbnail(config) if thumbnail else None
+
+
+def _check_ignored(ignored: Collection[str], labels: Collection[str]) -> None:
+    if strangers := [name for name in ignored if name not in labels]:
+        raise UserError(
+            f"{shown(strangers[0])} cannot be ignored, for it is no class here. The classes are: "
+            f"{', '.join(map(shown, labels))}."
+        )
 
 
 def adapter_names(folders: Sequence[str | Path]) -> list[str]:

@@ -24,6 +24,7 @@ from .prediction import Prediction
 from .prediction_formats import ENDINGS, Format
 
 COLUMNS = ("path", "start", "end", "class", "probability", "peak", "windows")
+WIDEST = 10_000  # columns of a table in a file or a pipe: as wide as its longest path asks for
 MOST_NAME_BYTES = 150  # file systems allow 255, of which a temporary file's name needs some
 
 
@@ -128,7 +129,7 @@ def write_predictions(predictions: Iterable[Prediction], where: Destination) -> 
             number += 1
     finally:
         if rows:
-            output().print(_table(rows))
+            output(WIDEST).print(_table(rows))
     return failed
 
 

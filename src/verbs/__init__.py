@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     evaluate,
     export,
+    few_shot,
     import_reference,
     params,
     predict,
@@ -25,6 +26,7 @@ VERBS = {
     "predict": predict.VERB,
     "push": push.VERB,
     "export": export.VERB,
+    "few-shot": few_shot.VERB,
     "report": report.VERB,
     "samples": samples.VERB,
     "params": params.VERB,

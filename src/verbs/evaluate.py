@@ -21,7 +21,7 @@ def _add_options(parser: ArgumentParser) -> None:
     )
     add_place_options(parser)
     parser.add_argument("--cache", type=str, default="data/cache", help="Folder for computed spectrograms.")
-    parser.add_argument("--json", action="store_true", help="Print one JSON object instead of tables.")
+    parser.add_argument("--json", type=bool, default=False, help="Print one JSON object instead of tables.")
 
 
 def _run(options: Namespace) -> int:

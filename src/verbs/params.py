@@ -12,12 +12,14 @@ from .verb import Verb, add_run_options, run_config
 
 def _add_options(parser: ArgumentParser) -> None:
     add_run_options(parser)
-    parser.add_argument("--all_methods", action="store_true", help="Every method with its default options.")
     parser.add_argument(
-        "--cost", action="store_true", help="Operations, memory and predicted time of a run instead."
+        "--all_methods", type=bool, default=False, help="Every method with its default options."
+    )
+    parser.add_argument(
+        "--cost", type=bool, default=False, help="Operations, memory and predicted time of a run instead."
     )
     parser.add_argument("--num_classes", type=int, default=50, help="Classes that the head tells apart.")
-    parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
+    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
 
 
 def _run(options: Namespace) -> int:

@@ -38,13 +38,22 @@ def _add_options(parser: ArgumentParser) -> None:
         default=None,
         help="Least probability of an event; null: 0.5, or each class's own where clips have several labels.",
     )
+    parser.add_argument(
+        "--ignore",
+        type=str,
+        action="append",
+        default=[],
+        help="A class that makes no event, such as a background; given again, another one.",
+    )
     parser.add_argument("--format", type=Format, default="table", help="How to write what was found.")
-    parser.add_argument("--json", action="store_true", help="The same as --format jsonl.")
+    parser.add_argument("--json", type=bool, default=False, help="The same as --format jsonl.")
     parser.add_argument(
         "--output", type=str | None, default=None, help="Folder for a file per recording, named after it."
     )
-    parser.add_argument("--picture", action="store_true", help="Also draw each recording (with --output).")
-    parser.add_argument("--overwrite", action="store_true", help="Replace files that are there already.")
+    parser.add_argument(
+        "--picture", type=bool, default=False, help="Also draw each recording (with --output)."
+    )
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace files that are there already.")
     add_place_options(parser)
     parser.add_argument("--batch_size", type=int, default=32, help="Windows per forward pass.")
 
@@ -109,6 +118,7 @@ def _run(options: Namespace) -> int:
             options.hop,
             options.threshold,
             where.picture,
+            options.ignore,
             listening.heard,
         )
         return 2 if write_predictions(listening.counted(found), where) else 0

@@ -7,16 +7,11 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
-from .verb import Verb, add_run_options, run_config
+from .verb import Verb, add_folder_argument, add_run_options, run_config
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "folder",
-        type=str | None,
-        nargs="?",
-        help="Your own sounds: a folder with a sub-folder a class, or a csv.",
-    )
+    add_folder_argument(parser)
     parser.add_argument(
         "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
     )
@@ -32,7 +27,7 @@ def _run(options: Namespace) -> int:
     Your own sounds, a sub-folder a class, need no configuration:
         petl-ast train sounds
         petl-ast train sounds/clips.csv             paths and labels in a csv, folds and groups if you like
-        petl-ast train sounds --dry_run true        what is there, what it would do, how long it would take
+        petl-ast train sounds --dry_run             what is there, what it would do, how long it would take
     """
     with quick_imports():
         from ..data.formats import open_dataset
@@ -40,12 +35,14 @@ def _run(options: Namespace) -> int:
         from ..utils.cross_validation import cross_validate
         from ..utils.outcome import outcome
         from ..utils.overview import overview
-        from ..utils.run_start import with_resumed_output
+        from ..utils.run_start import goes_on, with_resumed_output
         from ..utils.summary import summary_table
 
     folder, dry_run = options.pop("folder"), options.pop("dry_run")
     dataset, config = open_dataset(with_resumed_output(run_config(options)))
     console = screen.output()
+    if dry_run and Path(config.output).exists():
+        goes_on(config)  # refuses, as it would without --dry_run, a folder that holds something else
     if folder or dry_run:
         console.print(overview(config, dataset))
     if dry_run:
@@ -57,4 +54,4 @@ def _run(options: Namespace) -> int:
     return 0
 
 
-VERB = Verb(_add_options, _run, "[FOLDER] ")
+VERB = Verb(_add_options, _run, "[FOLDER] ", own_output="outputs/{name}")

@@ -25,6 +25,8 @@ class Verb:
         positionals: What comes before the options, for the usage line.
         config: What its `--config FILE` fills.
         arranged: Puts the words behind the verb into the order that its parser wants.
+        own_output: Where results go if FOLDER is given alone, `{name}` standing for its name; none for a verb
+            that takes no FOLDER.
     """
 
     add_options: Callable[[ArgumentParser], None]
@@ -32,6 +34,7 @@ class Verb:
     positionals: str = ""
     config: type[Any] = RunConfig
     arranged: Callable[[list[str]], list[str]] = list
+    own_output: str = ""
 
     @property
     def description(self) -> str:
@@ -49,6 +52,16 @@ def add_run_options(
         help=f"YAML file with options of `{verb}`; the command line wins over it.",
     )
     parser.add_class_arguments(config)
+
+
+def add_folder_argument(parser: ArgumentParser) -> None:
+    """Own sounds in a configuration's place."""
+    parser.add_argument(
+        "folder",
+        type=str | None,
+        nargs="?",
+        help="Your own sounds: a folder with a sub-folder a class, or a csv.",
+    )
 
 
 def run_config(options: Namespace) -> RunConfig:

@@ -38,7 +38,7 @@ def test_the_first_are_the_first(shared_miniature: Path) -> None:
 def test_more_shots_hold_fewer_and_a_seed_is_a_draw(shared_miniature: Path) -> None:
     dataset = ESC50Dataset(shared_miniature)
     few, more, other = (
-        set(training_indices(dataset, dataset.split(1), DataConfig(shots=shots, split_seed=seed)))
+        set(training_indices(dataset, dataset.split(1), DataConfig(shots=shots, shots_seed=seed)))
         for shots, seed in ((2, 0), (4, 0), (2, 1))
     )
     assert few < more

@@ -1,0 +1,149 @@
+"""How many clips a class it takes: the same cross-validation with few training clips, drawn several times.
+
+The folder of such a grid holds few_shot.json, few_shot.csv and few_shot.png, and for each number of clips
+and each seed a run of its own, shots_N/seed_S (see `run_folder`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, PercentFormatter
+from rich.table import Table
+
+from ..config import RunConfig
+from ..data.dataset import AudioDataset
+from ..data.shots import training_indices
+from ..errors import UserError
+from ..files import clear_write_errors, write_csv, write_json
+from . import console as screen
+from .cross_validation import cross_validate
+from .metrics import over_folds
+from .summary import KINDS
+from .visualization import TRAIN_COLOUR, VALIDATION_COLOUR, save
+
+GRID_JSON, GRID_CSV, GRID_PICTURE = "few_shot.json", "few_shot.csv", "few_shot.png"
+
+
+def few_shot(
+    config: RunConfig, dataset: AudioDataset, shots: Sequence[int], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Run the cross-validation of a configuration for every number of training clips and every seed.
+
+    A seed draws the training clips and everything that is random in training; folds, validation and test
+    clips are the same in all runs. What is finished already is not computed again.
+
+    Args:
+        config: As `open_dataset` returned it.
+        dataset: The same.
+        shots: Clips of each class to train on.
+        seeds: Of the draws.
+
+    Returns:
+        For each number of clips: how many trained, and for either kind of weights mean, deviation and 95 %
+        interval over the seeds of what a run comes to, which is the mean over its folds.
+
+    Raises:
+        UserError: for numbers that cannot be, another thing in the output folder, and as `cross_validate`.
+    """
+    _check(config, shots, seeds)
+    output, rows = Path(config.output), list[dict[str, Any]]()
+    grid = [(number, seed) for number in sorted(shots) for seed in seeds]
+    for position, (number, seed) in enumerate(grid, start=1):
+        screen.messages().print(f"{number} clips a class, seed {seed} ({position} of {len(grid)} runs)")
+        of_run = _config_of_run(config, number, seed)
+        summary = cross_validate(of_run, dataset, pictures=False)
+        tested = [result["test"] for result in summary["folds"]]
+        trained = [len(training_indices(dataset, dataset.split(n), of_run.data)) for n in tested]
+        rows.append(
+            {"shots": number, "seed": seed, "training_clips": mean(trained)}
+            | {kind: summary[kind]["mean"] for kind in KINDS}
+        )
+        found = over_seeds(rows)
+        write_csv(output / GRID_CSV, rows)
+        write_json(output / GRID_JSON, {"runs": rows, "over_seeds": found})
+    save(lambda: few_shot_figure(rows), output / GRID_PICTURE)
+    return found
+
+
+def _check(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> None:
+    for name, numbers, least in (("shots", shots, 1), ("seeds", seeds, 0)):
+        if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < least:
+            raise UserError(
+                f"{name} is {list(numbers)}; give each number once, all at least {least}, "
+                f"such as --{name} 1,2,5."
+            )
+    if config.data.shots is not None:
+        raise UserError(f"data.shots is {config.data.shots}, but it is --shots that says how many.")
+    if not isinstance(config.resume, bool) and config.resume != "auto":
+        raise UserError("few-shot goes on by the same command again, with the same --output.")
+    output = Path(config.output)
+    with clear_write_errors(output):
+        others = output.exists() and any(not path.name.startswith(".") for path in output.iterdir())
+    if others and not any(output.glob("shots_*/seed_*")):
+        raise UserError(
+            f"{output} holds other things than a few-shot grid. Choose another folder with --output."
+        )
+
+
+def _config_of_run(config: RunConfig, shots: int, seed: int) -> RunConfig:
+    return dataclasses.replace(
+        config,
+        output=str(Path(config.output) / f"shots_{shots}" / f"seed_{seed}"),
+        data=dataclasses.replace(config.data, shots=shots, shots_seed=seed),
+        train=dataclasses.replace(config.train, seed=seed),
+    )
+
+
+def over_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs by their number of clips a class."""
+    found = []
+    for number in dict.fromkeys(row["shots"] for row in rows):
+        of_number = [row for row in rows if row["shots"] == number]
+        statistics = {
+            kind: dataclasses.asdict(over_folds([row[kind] for row in of_number])) for kind in KINDS
+        }
+        row = {"shots": number, "training_clips": of_number[0]["training_clips"], "seeds": len(of_number)}
+        found.append(row | statistics)
+    return found
+
+
+def few_shot_table(found: Sequence[dict[str, Any]], title: str) -> Table:
+    """What `few_shot` found, for the screen: a row for each number of clips."""
+    table = Table("clips a class", title=title, caption="mean and standard deviation over the seeds")
+    for heading in ("clips that train", "seeds", *(f"{kind} epoch" for kind in KINDS)):
+        table.add_column(heading, justify="right")
+    for row in found:
+        scores = [_with_deviation(row[kind]) for kind in KINDS]
+        table.add_row(str(row["shots"]), f"{row['training_clips']:g}", str(row["seeds"]), *scores)
+    return table
+
+
+def _with_deviation(found: dict[str, float | None]) -> str:
+    deviation = found["standard_deviation"]
+    return f"{found['mean']:.2%}" if deviation is None else f"{found['mean']:.2%} ± {deviation:.2%}"
+
+
+def few_shot_figure(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Accuracy by the number of training clips a class: every run a point, the means a line."""
+    figure = Figure(figsize=(6.4, 4.2))
+    axis = figure.subplots()
+    found = over_seeds(rows)
+    for kind, colour in zip(KINDS, (TRAIN_COLOUR, VALIDATION_COLOUR), strict=True):
+        points = ([row["shots"] for row in rows], [row[kind] for row in rows])
+        axis.scatter(*points, color=colour, alpha=0.35, s=14)
+        means = [row[kind]["mean"] for row in found]
+        axis.plot([row["shots"] for row in found], means, color=colour, marker="o", label=f"{kind} epoch")
+    axis.set_xscale("log")
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticks([row["shots"] for row in found], [str(row["shots"]) for row in found])
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.set(xlabel="training clips of each class", ylabel="accuracy on the test folds")
+    axis.set_title("Few shots (pale: a seed each, line: mean over seeds)")
+    axis.legend(frameon=False)
+    return figure
