@@ -55,7 +55,7 @@ def prepare(folder: Path, clips: int, layers: int) -> None:
 
 def ours(folder: Path) -> Classify:
     """As `petl-ast predict`."""
-    from petl_ast.utils.prediction import predict
+    from petl_ast.prediction.predict import predict
 
     return lambda files, batch: predict(folder / "adapter", files, batch_size=batch, device="cpu")
 

@@ -74,7 +74,7 @@ def write_noise(path: Path, seconds: float, rate: int, channels: int) -> None:
 
 def peak(adapter: Path, recording: Path) -> dict[str, float]:
     """In this process: seconds, and the most memory that it ever had, in MB."""
-    from petl_ast.utils.prediction import predict
+    from petl_ast.prediction.predict import predict
 
     begin = time.perf_counter()
     (found,) = predict(adapter, [recording], batch_size=8, device="cpu", thumbnail=True)
@@ -103,7 +103,7 @@ def speed(folder: Path, full: bool, windows: int, rounds: int, batch: int) -> An
     """Seconds a window, in turn."""
     from transformers import pipeline
 
-    from petl_ast.utils.prediction import predict
+    from petl_ast.prediction.predict import predict
 
     prepare(folder, full)
     hop, length = RATE * 5 // 2, RATE * 5 + 240  # `predict`'s own: half a window of 500 frames
@@ -177,7 +177,7 @@ def covered(span: Truth, others: Sequence[Truth]) -> bool:
 def detection(folder: Path, options: argparse.Namespace) -> Any:
     """Precision and recall of the events of an hour, by threshold."""
     from petl_ast.models.build import load_adapter
-    from petl_ast.utils.prediction import predict
+    from petl_ast.prediction.predict import predict
 
     path = folder / "hour.wav"
     labels = load_adapter(options.adapter).labels

@@ -17,11 +17,11 @@ import soundfile
 from conftest import SAMPLING_RATE, training_options
 from petl_ast.cli import main
 from petl_ast.config import DataConfig, RunConfig, SpectrogramConfig, TrainConfig
+from petl_ast.costs.cost import work_of
 from petl_ast.data.dataset import AudioDataset
 from petl_ast.data.formats import open_dataset
 from petl_ast.errors import UserError
 from petl_ast.utils import cross_validation
-from petl_ast.utils.cost import work_of
 from petl_ast.utils.engine import EvalResult, OnBatch
 from petl_ast.utils.evaluation import evaluate
 from petl_ast.utils.fold_setup import Fold

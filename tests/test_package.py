@@ -52,9 +52,11 @@ ROOMS = {
     "data": set(),
     "models": {"backbones"},
     "utils": {"data", "models", "backbones"},
+    "costs": {"data", "models", "utils"},
+    "prediction": {"data", "models", "utils"},
     "pretraining": {"data", "models", "utils"},
     "sharing": {"data", "models", "utils"},
-    "verbs": {"data", "utils", "pretraining", "sharing"},
+    "verbs": {"data", "utils", "costs", "prediction", "pretraining", "sharing"},
 }
 DOORS = {"cli"}  # the root's module that calls the verbs
 

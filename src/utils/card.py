@@ -205,7 +205,7 @@ def _usage(config: dict[str, Any], adapter: Path) -> str:
         f"{' BACKBONE is the folder of the backbone, which is not among these files.' if given else ''}\n\n"
         f"```\npetl-ast predict ADAPTER recording.wav{option}\n```\n\n"
         "```python\nfrom pathlib import Path\n\nfrom petl_ast import load_adapter\n"
-        "from petl_ast.utils.prediction import predict\n\n"
+        "from petl_ast.prediction.predict import predict\n\n"
         f'for found in predict("ADAPTER", [Path("recording.wav")]{argument}):\n    print(found.classes)\n\n'
         f'model = load_adapter("ADAPTER"{argument})  # a torch module: spectrograms to logits\n```'
     )

@@ -8,9 +8,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ..data.dataset import AudioDataset, FoldSplit
 from .engine import EvalResult
-from .events import PLAIN_THRESHOLD
 
 Values = npt.NDArray[np.float64]
+PLAIN_THRESHOLD = 0.5  # where neither a user nor an adapter gives one
 
 
 def probabilities(result: EvalResult) -> Values:

@@ -31,9 +31,9 @@ def _run(options: Namespace) -> int:
     Weights are not needed and not loaded.
     """
     with quick_imports():
+        from ..costs.estimate import estimate, plain, tables
+        from ..costs.parameters import count_parameters, parameter_table
         from ..utils import console as screen
-        from ..utils.estimate import estimate, plain, tables
-        from ..utils.parameters import count_parameters, parameter_table
 
     num_classes, as_json, every, cost = (
         options.pop(name) for name in ("num_classes", "json", "all_methods", "cost")

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ..errors import UserError
 from ..imports import quick_imports
-from ..utils.prediction_formats import Format
+from ..prediction.formats import Format
 from .verb import Verb, add_adapter_argument, add_place_options
 
 
@@ -84,9 +84,9 @@ def _run(options: Namespace) -> int:
     """
     with quick_imports():
         from ..data.inputs import find_recordings
+        from ..prediction.output import destination, write_predictions
+        from ..prediction.predict import adapter_names, predict
         from ..utils import console as screen
-        from ..utils.prediction import adapter_names, predict
-        from ..utils.prediction_output import destination, write_predictions
 
     if options.json and options.format not in ("table", "jsonl"):
         raise UserError(

@@ -30,11 +30,11 @@ def _run(options: Namespace) -> int:
         petl-ast train sounds --dry_run             what is there, what it would do, how long it would take
     """
     with quick_imports():
+        from ..costs.overview import overview
         from ..data.formats import open_dataset
         from ..utils import console as screen
         from ..utils.cross_validation import cross_validate
         from ..utils.outcome import outcome
-        from ..utils.overview import overview
         from ..utils.run_start import goes_on, with_resumed_output
         from ..utils.summary import summary_table
 

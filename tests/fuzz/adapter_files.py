@@ -17,8 +17,8 @@ import torch
 from petl_ast import build_model
 from petl_ast.adapter_folder import CONFIG, WEIGHTS
 from petl_ast.config import SpectrogramConfig
+from petl_ast.prediction.predict import predict
 from petl_ast.utils.evaluation import evaluate
-from petl_ast.utils.prediction import predict
 from tests.conftest import GOLDEN, write_miniature
 from tests.fuzz.mutations import spoil_bytes, spoil_text, spoil_value
 

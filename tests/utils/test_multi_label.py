@@ -8,9 +8,9 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score
 from torch.nn import functional as F
 
+from petl_ast.prediction.events import Timeline
 from petl_ast.utils import loss
 from petl_ast.utils.engine import EvalResult, average_windows
-from petl_ast.utils.events import Timeline
 from petl_ast.utils.loss import plain_loss, right_answers
 from petl_ast.utils.multi_label import (
     average_precisions,

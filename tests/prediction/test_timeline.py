@@ -11,8 +11,8 @@ from matplotlib.collections import PolyCollection, QuadMesh
 
 from petl_ast.config import SpectrogramConfig
 from petl_ast.data.thumbnail import Thumbnail
-from petl_ast.utils.events import Timeline
-from petl_ast.utils.timeline import CELLS, LANES, draw_timeline, timeline_figure
+from petl_ast.prediction.events import Timeline
+from petl_ast.prediction.timeline import CELLS, LANES, draw_timeline, timeline_figure
 
 CONFIG = SpectrogramConfig(max_length=100)
 

@@ -21,7 +21,7 @@ from petl_ast.data.spectrogram import log_mel
 from petl_ast.errors import UserError
 from petl_ast.models import build
 from petl_ast.models.build import load_adapter
-from petl_ast.utils.prediction import Prediction, adapter_names, predict
+from petl_ast.prediction.predict import Prediction, adapter_names, predict
 
 LAST_FRAME = 0.025  # seconds of a recording that may lie behind the start of its last whole frame
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petl_ast.utils.events import Event, Timeline, clock
+from petl_ast.prediction.events import Event, Timeline, clock
 
 LABELS = ["dog", "rain", "sea"]
 

@@ -10,9 +10,9 @@ import torch
 from transformers import ASTConfig
 
 from petl_ast.cli import main
+from petl_ast.costs import machines
 from petl_ast.models.backbone import random_backbone
 from petl_ast.models.method import method_names
-from petl_ast.utils import machines
 
 
 @pytest.fixture(autouse=True)

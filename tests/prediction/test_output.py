@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petl_ast.errors import UserError
-from petl_ast.utils.events import Timeline
-from petl_ast.utils.prediction import Prediction
-from petl_ast.utils.prediction_output import (
+from petl_ast.prediction.events import Timeline
+from petl_ast.prediction.output import (
     audacity_labels,
     csv_rows,
     destination,
@@ -25,6 +24,7 @@ from petl_ast.utils.prediction_output import (
     table_rows,
     write_predictions,
 )
+from petl_ast.prediction.predict import Prediction
 
 LABELS = ["dog", "light rain", "sea"]
 ROWS = [(0.75, 0.25, 0), (0.75, 0.25, 0), (0, 0.625, 0.375), (0.375, 0.375, 0.25)]

@@ -18,10 +18,10 @@ from rich.table import Table
 from ..errors import UserError
 from ..files import list_some, write_text
 from ..text import shown
-from .console import output
+from ..utils.console import output
 from .events import Classes, clock
-from .prediction import Prediction
-from .prediction_formats import ENDINGS, Format
+from .formats import ENDINGS, Format
+from .predict import Prediction
 
 COLUMNS = ("path", "start", "end", "class", "probability", "peak", "windows")
 WIDEST = 10_000  # columns of a table in a file or a pipe: as wide as its longest path asks for

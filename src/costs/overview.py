@@ -14,9 +14,9 @@ from ..data.shots import training_indices
 from ..data.spectrogram import HOP_SECONDS
 from ..models.ast_with_adapter import ASTWithAdapter
 from ..text import plural, shown
-from . import console as screen
+from ..utils import console as screen
+from ..utils.cross_validation import load_with_progress, test_folds
 from .cost import cost_of, work_with
-from .cross_validation import load_with_progress, test_folds
 from .estimate import duration
 from .machines import measure
 from .parameters import models

@@ -14,7 +14,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward as _
 
 from ..models import frozen
 from ..models.backbone import SPECIAL_TOKENS, patch_grid
-from .environment import make_accelerator
+from ..utils.environment import make_accelerator
 
 ATTAINABLE = 0.6  # of a card's peak rates, both of computing and moving: an assumption, not a measurement
 # Peak rates in TFLOP/s by precision (dense: where a data sheet counts skipped zeros, half of it) and memory

@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from ..data.spectrogram import mel_bin
 from ..data.thumbnail import Thumbnail
 from ..text import shown
+from ..utils.visualization import COLOURMAP, VALIDATION_COLOUR, save
 from .events import Event, Timeline, clock
-from .visualization import COLOURMAP, VALIDATION_COLOUR, save
 
 LANES = 8  # classes that are shown
 CELLS = 2000  # at most, side by side in a lane

@@ -28,8 +28,8 @@ from ..data.dataset import AudioDataset
 from ..data.formats import holds_data, open_dataset
 from ..data.shots import training_indices
 from ..models.ast_with_adapter import ASTWithAdapter, Probe
+from ..utils.workplace import has_fixed_features
 from .machines import Machine
-from .workplace import has_fixed_features
 
 ESC50_CLIPS, ESC10_CLIPS, ESC50_FOLDS = 2000, 400, 5  # taken where the data set is not at hand
 ADAMW_STATE = 2  # running moments, each as large as what trains

@@ -21,8 +21,9 @@ from ..models.ast_with_adapter import ASTWithAdapter
 from ..models.build import load_adapter
 from ..models.many_adapters import FIRST
 from ..text import shown
-from .environment import make_accelerator
-from .events import PLAIN_THRESHOLD, Classes, Event, Probabilities, Timeline
+from ..utils.environment import make_accelerator
+from ..utils.multi_label import PLAIN_THRESHOLD
+from .events import Classes, Event, Probabilities, Timeline
 
 
 @dataclass(frozen=True)

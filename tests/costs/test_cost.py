@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from conftest import write_rows
 from petl_ast import build_model
 from petl_ast.config import AugmentConfig, DataConfig, RunConfig, SpectrogramConfig, TrainConfig
+from petl_ast.costs.cost import Cost, Operator, cost_of, work_of, work_with
+from petl_ast.costs.machines import CARDS, Machine, cards
 from petl_ast.data.formats import open_dataset
 from petl_ast.errors import UserError
 from petl_ast.models.ast_with_adapter import ASTWithAdapter
 from petl_ast.models.method import method_names
-from petl_ast.utils.cost import Cost, Operator, cost_of, work_of, work_with
-from petl_ast.utils.machines import CARDS, Machine, cards
 
 FRAMES, CLASSES, CLIPS = 128, 5, 4
 D, LAYERS, TOKENS = 48, 3, 2 + 12 * 12  # of the tiny backbone: 12 patches along frequency, 12 along time

@@ -11,7 +11,6 @@ import numpy.typing as npt
 Probabilities = npt.NDArray[np.float32]
 Spans = npt.NDArray[np.float64]
 Classes = list[tuple[str, float]]
-PLAIN_THRESHOLD = 0.5  # where neither a user nor an adapter gives one
 
 
 @dataclass(frozen=True)

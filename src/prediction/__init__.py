@@ -1,0 +1,1 @@
+"""From recordings of any length to what was heard when, and how that is written."""
