@@ -40,6 +40,7 @@ bench: $(READY)  ## time and memory: steps, start, data, prediction, whole runs;
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.listing
 	$(BIN)/python -m benchmarks.predict
 	$(BIN)/python -m benchmarks.many_adapters
 	$(BIN)/python -m benchmarks.cv

@@ -13,7 +13,7 @@ loaded each time, and by the pipeline from waveforms, their reading counted; in 
 `detection` makes an hour from the clips of a fold that the adapter never saw, in ESC-50's layout, with
 silence or noise between them at places that a seed draws, and compares events with clips: a clip is found if
 events of its class cover at least half of it, an event is right if at least half of it lies in clips of its
-class.
+class; how many touch one at all is told too, for many a clip sounds shorter than half of the shortest event.
 
 `background` copies that data set and adds clips of the silence and noise between, of the same kind and not
 the same, as one more class. What it prints trains on that and repeats `detection` without the class's events.
@@ -167,11 +167,10 @@ def assemble(
     return truth
 
 
-def covered(span: Truth, others: Sequence[Truth]) -> bool:
-    """Whether disjoint spans of the same class cover at least half of `span`."""
+def shared(span: Truth, others: Sequence[Truth]) -> float:
+    """How much of `span` disjoint spans of the same class cover, 0 to 1."""
     name, start, end = span
-    shared = (max(0.0, min(end, e) - max(start, s)) for n, s, e in others if n == name)
-    return sum(shared) >= (end - start) / 2
+    return sum(max(0.0, min(end, e) - max(start, s)) for n, s, e in others if n == name) / (end - start)
 
 
 def detection(folder: Path, options: argparse.Namespace) -> Any:
@@ -188,15 +187,21 @@ def detection(folder: Path, options: argparse.Namespace) -> Any:
         events = [
             (e.name, e.start, e.end) for e in found.timeline.events(threshold) if e.name != options.ignore
         ]
-        right, heard = sum(covered(e, truth) for e in events), sum(covered(t, events) for t in truth)
-        results[threshold] = {"events": len(events), "right": right, "clips": len(truth), "found": heard}
-    rows = [
-        [threshold, r["events"], f"{r['right'] / max(r['events'], 1):.1%}", f"{r['found'] / r['clips']:.1%}"]
-        for threshold, r in results.items()
-    ]
+        shares, heard = [shared(e, truth) for e in events], [shared(t, events) for t in truth]
+        results[threshold] = {
+            "events": len(events),
+            "touching": sum(share > 0 for share in shares),
+            "right": sum(share >= 0.5 for share in shares),
+            "clips": len(truth),
+            "found": sum(share >= 0.5 for share in heard),
+        }
+    rows = []
+    for threshold, r in results.items():
+        of_events = [f"{r[what] / max(r['events'], 1):.1%}" for what in ("touching", "right")]
+        rows.append([threshold, r["events"], *of_events, f"{r['found'] / r['clips']:.1%}"])
     minutes, windows = found.timeline.seconds / 60, len(found.timeline.windows)
     print(f"{len(truth)} clips in {minutes:.1f} minutes, {windows} windows\n")
-    table(["threshold", "events", "precision", "recall"], rows)
+    table(["threshold", "events", "touching a clip of their class", "precision", "recall"], rows)
     return {"fold": options.fold, "seed": options.seed, "hop": options.hop, "thresholds": results}
 
 

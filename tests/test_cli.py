@@ -52,9 +52,20 @@ def options_of(config: Any, prefix: str = "--") -> Iterator[str]:
 RUN_OPTIONS = ["--config", *options_of(RunConfig())]
 VERBS = {
     "train": ["folder", "--dry_run", *RUN_OPTIONS],
+    "few-shot": ["folder", "--shots", "--seeds", *RUN_OPTIONS],
     "evaluate": ["adapter", "--data_root", "--fold", "--backbone", "--device", "--cache", "--json"],
     "predict": [
-        *("adapter", "paths", "--top_k", "--hop", "--threshold", "--format", "--json", "--output"),
+        *(
+            "adapter",
+            "paths",
+            "--top_k",
+            "--hop",
+            "--threshold",
+            "--ignore",
+            "--format",
+            "--json",
+            "--output",
+        ),
         *("--picture", "--overwrite", "--backbone", "--device", "--batch_size"),
     ],
     "push": ["adapter", "repository", "--private", "--licence"],

@@ -110,6 +110,11 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["train", *QUICK, *options, str(sounds)]) == 0
     assert "30 clips in 3 classes" in " ".join(capsys.readouterr().out.split())
     assert not output.exists()
+    output.mkdir()
+    (output / "thesis.tex").touch()
+    assert main(["train", *QUICK, "--dry_run", f"--output={output}", cache, str(sounds)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and "holds other things than a run" in printed.err
 
 
 # ---- what is laid under everything -------------------------------------------------------------------------
@@ -198,6 +203,7 @@ def test_the_output_is_called_after_the_folder(tmp_path: Path, monkeypatch: pyte
         (["--train.epochs", "2", "sounds"], "sounds"),
         (["--train.epochs=2", "sounds", "--overwrite", "true"], "sounds"),
         (["--print_config", "sounds"], "sounds"),
+        (["--dry_run=true", "sounds"], "sounds"),
         (["--train.epochs", "2"], None),
         ([], None),
     ],

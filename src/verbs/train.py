@@ -22,7 +22,7 @@ def _run(options: Namespace) -> int:
     """Train and test a method by cross-validation, one adapter per fold.
 
     Every option can stand in a YAML file, on the command line, or both (the command line wins):
-        petl-ast train --config configs/esc50_conformer.yaml --train.epochs 2 --data.folds "[1,2]"
+        petl-ast train --config configs/esc50_conformer.yaml --train.epochs 2 --data.folds 1,2
     The run's folder then holds the adapters, the figures per epoch, the summary and pictures.
     Your own sounds, a sub-folder a class, need no configuration:
         petl-ast train sounds

@@ -163,3 +163,10 @@ def test_options_that_need_each_other(tmp_path: Path) -> None:
         destination("csv", 2, None, True, False, [LONG.path])
     with pytest.raises(UserError, match="--format"):
         destination("table", 2, tmp_path, False, False, [LONG.path])
+
+
+def test_a_table_in_a_file_is_as_wide_as_its_paths(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("recordings", "a" * 200, "clip.wav")
+    found = Prediction(path, SHORT.classes, None, SHORT.events, SHORT.timeline)
+    write_predictions([found], destination("table", 2, None, False, False, [path]))
+    assert str(path) in capsys.readouterr().out

@@ -166,6 +166,26 @@ def test_each_window_is_classified_as_if_it_were_a_clip(
     assert timeline.seconds == pytest.approx(len(sound) / SAMPLING_RATE)
 
 
+def test_an_ignored_class_makes_no_event_and_all_else_stays(
+    adapter: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    long_recording(tmp_path / "long.wav", clips)
+    files = [tmp_path / "long.wav", clips[0]]
+    plain = list(predict(adapter, files, device="cpu", hop=0.1, threshold=0))
+    name = plain[0].events[0].name
+    found = list(predict(adapter, files, device="cpu", hop=0.1, threshold=0, ignored=[name]))
+    for before, now in zip(plain, found, strict=True):
+        assert now.events == [event for event in before.events if event.name != name]
+        assert now.classes == before.classes
+        np.testing.assert_array_equal(now.timeline.probabilities, before.timeline.probabilities)
+    assert len(found[0].events) < len(plain[0].events)
+
+
+def test_a_class_that_is_none_cannot_be_ignored(adapter: Path, clips: list[Path]) -> None:
+    with pytest.raises(UserError, match=r"silence cannot be ignored.*noise"):
+        list(predict(adapter, clips, device="cpu", ignored=["silence"]))
+
+
 def test_what_was_heard_and_drawn_is_the_whole_recording(
     adapter: Path, clips: list[Path], tmp_path: Path
 ) -> None:
