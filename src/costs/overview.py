@@ -23,6 +23,7 @@ from .parameters import models
 
 FORMATS = {"esc50": "in ESC-50's layout", "folder": "a sub-folder a class", "csv": "listed by a csv"}
 MOST_CLASSES = 100  # named with their numbers
+MUCH_LESS = 0.8  # of the time: from here on another precision is worth naming
 TAIL = 0.03  # seconds behind the last whole window, which no clip misses
 
 
@@ -103,5 +104,10 @@ def _cost(config: RunConfig, dataset: AudioDataset, model: ASTWithAdapter) -> st
     memory = f"{cost.memory / 1e9:.1f} GB of memory"
     if config.train.precision not in here:
         return memory
-    seconds = cost.seconds(work, here[config.train.precision])
-    return f"about {duration(seconds)} on this machine as busy as it is now, {memory}"
+    seconds = {name: cost.seconds(work, machine) for name, machine in here.items()}
+    own = seconds[config.train.precision]
+    fastest = min(seconds, key=seconds.__getitem__)
+    hint = ""
+    if seconds[fastest] < MUCH_LESS * own:
+        hint = f"; with --train.precision {fastest} about {duration(seconds[fastest])}"
+    return f"about {duration(own)} on this machine as busy as it is now, {memory}{hint}"

@@ -97,6 +97,7 @@ def _test_and_save(fold: Fold, kind: str, row: Row, on_batch: OnBatch) -> tuple[
             "long_clips": config.data.long_clips,
             **dataclasses.asdict(fold.split),
             "train_clips": fold.dataset.names_checksum(fold.split.train),
+            "test_clips": fold.dataset.names_checksum([fold.split.test]),
         },
         training={"batch_size": config.train.batch_size, "precision": config.train.precision},
         metrics=metrics,

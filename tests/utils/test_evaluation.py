@@ -117,6 +117,23 @@ def test_moved_data_and_moved_backbone(
     assert found.accuracy == found.reported
 
 
+def test_a_clip_that_was_moved_out_of_the_training_folds_is_told(
+    finished_run: Path, shared_miniature: Path, tmp_path: Path
+) -> None:
+    """Folds that the data set gives are anybody's to edit."""
+    shutil.copytree(shared_miniature, tmp_path / "data")
+    adapter, table = finished_run / "fold_1" / "last", tmp_path / "data" / "meta" / "esc50.csv"
+    whole = {"data_root": str(tmp_path / "data"), "cache": str(tmp_path / "cache"), "device": "cpu"}
+    assert evaluate(adapter, **whole).seen == ""
+    first, *lines = table.read_text().splitlines()
+    moved = next(line for line in lines if line.split(",")[1] == "3")
+    name, _, rest = moved.split(",", 2)
+    table.write_text("\n".join([first, *(line if line != moved else f"{name},1,{rest}" for line in lines)]))
+    found = evaluate(adapter, **whole)
+    assert "hold other clips now" in found.seen and "If some of those tested lay there" in found.seen
+    assert found.reported is None
+
+
 def test_clips_that_training_may_have_seen_are_no_unseen_clips(sounds_run: Path) -> None:
     """One clip more in a folder deals all clips out to other folds."""
     adapter, sounds = sounds_run / "fold_1" / "last", sounds_run.parent / "sounds"
