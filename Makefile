@@ -20,7 +20,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 
 demo: $(READY)  ## five folds on synthetic clips, with table and pictures; no download
 	$(BIN)/petl-ast synthetic data/synthetic
-	$(BIN)/python train.py --config configs/demo.yaml --overwrite true
+	$(BIN)/python train.py --config configs/demo.yaml --overwrite
 	@echo
 	@echo "Pictures: outputs/demo/plots"
 	@echo "Next: $(BIN)/python evaluation.py outputs/demo/fold_1/last"

@@ -25,6 +25,7 @@ import argparse
 import csv
 import json
 import resource
+import shlex
 import shutil
 import statistics
 import tempfile
@@ -180,6 +181,8 @@ def detection(folder: Path, options: argparse.Namespace) -> Any:
 
     path = folder / "hour.wav"
     labels = load_adapter(options.adapter).labels
+    if options.ignore not in (None, *labels):
+        raise SystemExit(f"{options.ignore} is no class of {options.adapter}: {', '.join(labels)}.")
     truth = assemble(path, options.data, options.fold, labels, options.minutes, options.seed)
     (found,) = predict(options.adapter, [path], device="cpu", hop=options.hop)
     results = {}
@@ -211,6 +214,8 @@ def background(data: Path, output: Path, seed: int) -> None:
     """
     with (data / "meta" / "esc50.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    if output.exists():
+        raise SystemExit(f"{output} is there already; name a new folder.")
     shutil.copytree(data / "audio", output / "audio")
     listed = [{"path": f"audio/{r['filename']}", "label": r["category"], "fold": r["fold"]} for r in rows]
     rng = np.random.default_rng(seed)
@@ -229,11 +234,11 @@ def background(data: Path, output: Path, seed: int) -> None:
         writer.writeheader()
         writer.writerows(listed)
     fold = folds[0]
-    print(f"petl-ast train {output}/clips.csv --data.folds {fold} --output {output}/run")
-    print(
-        f"python -m benchmarks.recordings detection --adapter {output}/run/fold_{fold}/last --data {data} "
-        f"--fold {fold} --ignore background"
-    )
+    train = ["petl-ast", "train", "--config", "configs/esc10_ast_mini.yaml", "--data.subset", "all"]
+    train += ["--data.root", f"{output}/clips.csv", "--data.folds", fold, "--output", f"{output}/run"]
+    hear = ["python", "-m", "benchmarks.recordings", "detection", "--data", str(data), "--fold", fold]
+    hear += ["--adapter", f"{output}/run/fold_{fold}/last", "--ignore", "background"]
+    print(shlex.join(train), shlex.join(hear), sep="\n")
 
 
 def main() -> None:

@@ -180,6 +180,8 @@ def main() -> None:
     parser.add_argument("--method", default="adapter")
     parser.add_argument("--method_options", type=json.loads, default={})
     options = parser.parse_args()
+    if options.kind.startswith("limit") and options.precision != "fp32":
+        raise SystemExit("The limits are measured in float32 alone.")
     if options.kind.startswith("limit"):
         train, evaluate = limit_steps(options.kind, options.batch)
     else:

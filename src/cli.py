@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         prog = f"{prog} {verb}"
     configs: list[str] = []
     options: list[str] = []
+    positionals = list(VERBS)
     try:
         if verb is None:  # --help, --version, or a word that is no verb
             _parser_of_all(prog).parse_args(words)
@@ -53,8 +54,10 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         chosen = VERBS[verb]
         parser = _parser_of(chosen, prog)
         of_options = dict(parser.get_defaults().items())
-        options = list(of_options)
-        words, configs = configs_first(words)
+        options = [name.removeprefix("--") for name in parser._option_string_actions]
+        positionals = [action.dest for action in parser._actions if not action.option_strings]
+        if "config" in of_options:
+            words, configs = configs_first(words)
         for path in configs:
             check_config_file(Path(path), chosen.config)
         words = chosen.arranged(spelt_out(words, of_options))
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
         sys.stdout.flush()
         return code
     except (ArgumentError, UserError) as error:
-        text = in_short(str(error), options) if isinstance(error, ArgumentError) else str(error)
+        text = in_short(str(error), options, positionals) if isinstance(error, ArgumentError) else str(error)
         print(f"{prog}: error: {text}", file=sys.stderr)
         if isinstance(error, ArgumentError):
             where = f"Read from the command line and {', '.join(configs)}. " if configs else ""

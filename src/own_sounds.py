@@ -55,12 +55,14 @@ def split_folder(words: Sequence[str]) -> tuple[list[str], str | None]:
         The other words, and the folder if there is one.
     """
     others: list[str] = []
-    folder, takes_value = None, False
+    folder, takes_value, options_may_come = None, False, True
     for word in words:
-        is_option = word.startswith("-")
-        if folder is None and not is_option and not takes_value:
+        is_option = options_may_come and word.startswith("-") and not takes_value
+        if word == "--" and is_option:
+            options_may_come = False
+        elif folder is None and not is_option and not takes_value:
             folder = word
         else:
             others.append(word)
-        takes_value = is_option and "=" not in word and word not in WITHOUT_VALUE
+        takes_value = is_option and word != "--" and "=" not in word and word not in WITHOUT_VALUE
     return others, folder

@@ -73,7 +73,7 @@ def refused(capsys: Capture, verb: str, *arguments: object, words: tuple[str, ..
         ("--model.method_options={reduction_rate: 1000}", ("reduction_rate", "1000", "hidden size 48")),
         ("--model.method_options={reduction_rate: 0}", ("reduction_rate", "0", "at least 1")),
         ("--model.method_options={dropout: 1}", ("dropout", "below 1")),
-        ("--model.method_options=[6]", ("model.method_options", "dict")),
+        ("--model.method_options=[6]", ("model.method_options", "braces")),
         ("--model.position_embeddings=ones", ("position_embeddings", "ones", "zeros")),
         ("--model.pooling=max", ("pooling", "max", "mean")),
         ("--spectrogram.max_length=15", ("max_length", "15", "16 frames")),

@@ -204,12 +204,17 @@ def test_the_output_is_called_after_the_folder(tmp_path: Path, monkeypatch: pyte
         (["--train.epochs=2", "sounds", "--overwrite", "true"], "sounds"),
         (["--print_config", "sounds"], "sounds"),
         (["--dry_run=true", "sounds"], "sounds"),
+        (["--spectrogram.mean", "-4.2", "sounds"], "sounds"),
         (["--train.epochs", "2"], None),
         ([], None),
     ],
 )
 def test_the_folder_is_found_between_options(words: list[str], folder: str | None) -> None:
     assert split_folder(words) == ([word for word in words if word != folder], folder)
+
+
+def test_behind_two_dashes_nothing_is_an_option() -> None:
+    assert split_folder(["--train.epochs=2", "--", "--sounds"]) == (["--train.epochs=2"], "--sounds")
 
 
 # ---- what cannot work --------------------------------------------------------------------------------------

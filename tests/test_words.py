@@ -20,6 +20,12 @@ DEFAULTS = {"dry_run": False, "overwrite": False, "train.epochs": 50, "data.fold
         (["--dry_run", "sounds"], ["--dry_run=true", "sounds"]),
         (["--dry_run", "false", "sounds"], ["--dry_run=false", "sounds"]),
         (["--dry_run=no", "--overwrite"], ["--dry_run=no", "--overwrite=true"]),
+        (["--dry_run", "off", "--overwrite", "1"], ["--dry_run=false", "--overwrite=true"]),
+        (["--private"], ["--private=true"]),
+        (["--private", "no"], ["--private=false"]),
+        (["--seeds", "-1"], ["--seeds=[-1]"]),
+        (["--shots=1,2,"], ["--shots=[1,2,]"]),
+        (["--train.betas", "0.9,0.98"], ["--train.betas=[0.9,0.98]"]),
         (["--data.folds", "1"], ["--data.folds=[1]"]),
         (["--data.folds=1,2"], ["--data.folds=[1,2]"]),
         (["--data.folds", "[1,2]"], ["--data.folds=[1,2]"]),
@@ -41,6 +47,7 @@ def test_configuration_files_come_first(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     assert configs_first(["--resume", str(tmp_path)])[1] == [str(tmp_path / "config.yaml")]
     assert configs_first(["--resume", str(tmp_path / "none")])[1] == []
+    assert configs_first(["--", "--config", "a.yaml"]) == (["--", "--config", "a.yaml"], [])
 
 
 @pytest.mark.parametrize(
@@ -60,13 +67,18 @@ def test_the_parser_takes_what_is_spelt_out(words: list[str], capsys: pytest.Cap
         (["train", "--epochs", "3"], "unrecognized arguments: --epochs. Did you mean --train.epochs?"),
         (["train", "--train.epoch=3"], "Did you mean --train.epochs?"),
         (["predict", "a", "b", "--topk", "3"], "Did you mean --top_k?"),
+        (["train", "--hlep"], "Did you mean --help?"),
+        (["evaluate", "--adapter", "a"], "ADAPTER stands without --adapter before it."),
+        (["predict", "a", "b", "--config", "c.yaml"], "unrecognized arguments: --config c.yaml"),
+        (["train", "--train.betas", "fast"], "fast is no list of numbers, such as 0.9,0.98."),
+        (["train", "--model.method_options", "foo"], "foo is no options in braces"),
         (["train", "--train.epochs", "x"], "train.epochs: x is no whole number."),
         (["train", "--train.learning_rate", "fast"], "train.learning_rate: fast is no number."),
         (["train", "--train.device", "gpu"], "train.device: gpu is no 'auto' or 'cpu' or 'cuda' or 'mps'."),
         (["train", "--overwrite=maybe"], "overwrite: maybe is no true or false."),
         (
             ["train", "--data.folds", "x"],
-            'data.folds: x is none of: list of whole numbers, such as "[1,2]", null.',
+            "data.folds: x is none of: list of whole numbers, such as 1,2, null.",
         ),
     ],
 )
@@ -79,3 +91,14 @@ def test_a_slip_is_told_in_one_line(words: list[str], said: str, capsys: pytest.
 
 def test_what_is_like_no_option_gets_no_hint() -> None:
     assert in_short("unrecognized arguments: --zzz", ["train.epochs"]) == "unrecognized arguments: --zzz"
+
+
+def test_a_verb_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert "Did you mean train?" in capsys.readouterr().err
+
+
+def test_every_hint_is_an_option_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the option fills something that is called otherwise."""
+    assert main(["predict", "a", "b", "--more_adapter", "c"]) == 2
+    assert "--more_adapters" not in capsys.readouterr().err

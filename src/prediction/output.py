@@ -155,7 +155,9 @@ def table_rows(found: Prediction) -> list[tuple[str, ...]]:
     (best, value), *others = found.classes
     following = ", ".join(f"{n} {v:.1%}" for n, v in others)
     if len(found.timeline.windows) == 1 and found.timeline.thresholds is not None:
-        labels = ", ".join(e.name for e in found.events) or f"no label; likeliest {best}"
+        reached = (found.timeline.probabilities[0] >= found.timeline.thresholds).any()
+        none = "nothing but what is ignored" if reached else "no label"
+        labels = ", ".join(e.name for e in found.events) or f"{none}; likeliest {best}"
         values = ", ".join(f"{e.probability:.1%}" for e in found.events) or f"{value:.1%}"
         return [(name, "", labels, values, "")]
     if len(found.timeline.windows) == 1:

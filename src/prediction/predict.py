@@ -68,8 +68,8 @@ def predict(
     hop: float | None = None,
     threshold: float | None = None,
     thumbnail: bool = False,
-    ignored: Collection[str] = (),
     on_heard: Callable[[float], None] = lambda seconds: None,
+    ignored: Collection[str] = (),
 ) -> Iterator[Prediction]:
     """Classify files, in the order given.
 
@@ -93,8 +93,8 @@ def predict(
         threshold: The least probability of an event; above 0.5 a class is likelier than all others together.
             If not given, 0.5, or what the adapter keeps for each class where a clip may have several labels.
         thumbnail: Also keep a small spectrogram of each recording.
-        ignored: Classes of which there are no events, such as a background that was trained as a class.
         on_heard: Called with the seconds of sound that were classified since it was called before.
+        ignored: Classes of which there are no events, such as a background that was trained as a class.
 
     Raises:
         UserError: if an adapter cannot be loaded, several cannot hear together, a number makes no sense, or

@@ -162,7 +162,8 @@ def _training(config: RunConfig) -> list[str]:
         each = " and ".join(f"one of fewer than {below} {what}" for below, what in masks if below)
         lines.append(f"- SpecAugment masks on the training clips: {each}")
     if data.shots is not None:
-        lines.append(f"- Of each class no more than {data.shots} clips to train on")
+        how = "the first ones" if data.shots_order == "first" else f"drawn by seed {data.shots_seed}"
+        lines.append(f"- Of each class no more than {data.shots} clips to train on, {how}")
     if data.long_clips == "crop":
         lines.append(
             "- Of clips longer than it hears at once, a stretch drawn anew every epoch to train on; all of "

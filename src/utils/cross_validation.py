@@ -39,7 +39,7 @@ from .workplace import new_model, set_up
 
 
 def cross_validate(
-    config: RunConfig, dataset: AudioDataset | None = None, pictures: bool = True
+    config: RunConfig, dataset: AudioDataset | None = None, alone: bool = True
 ) -> dict[str, Any]:
     """Run every fold that the configuration names and write the run's folder (see `run_folder`).
 
@@ -50,7 +50,7 @@ def cross_validate(
         config: Of the run.
         dataset: The one of the configuration, if `open_dataset` has opened it already, with the configuration
             that it returned.
-        pictures: Draw the run's.
+        alone: Tell what there is to say about the clips, and draw pictures; not for one run of many alike.
 
     Returns:
         The summary that also lies in summary.json.
@@ -72,10 +72,13 @@ def cross_validate(
     busy = f"Another process is training into {output}. Wait for it, or choose another folder with --output."
     with locked(output / LOCK, busy):
         resumed = goes_on(config)
-        if config.data.fit_length:
+        if config.data.fit_length and alone:
             seconds = config.spectrogram.max_length / FRAMES_PER_SECOND
             screen.messages().print(f"Spectrograms have {seconds:.2f} s, by data.fit_length.")
-        load_with_progress(dataset, screen.messages())
+        if alone:
+            load_with_progress(dataset, screen.messages())
+        else:
+            dataset.load_spectrograms()
         splits = [dataset.split(split.test) for split in splits]  # clips may have been left out
         for split in splits if dataset.multi_label else ():
             for note in lacking(dataset, split):
@@ -85,7 +88,7 @@ def cross_validate(
         else:  # what an earlier run left goes only when nothing stands in this one's way
             begin(config, dataset, model, accelerator)
         summary = _run_folds(config, dataset, splits, model, accelerator)
-        if pictures:
+        if alone:
             _draw(output, dataset)
         write_cards(output)
     return summary

@@ -7,7 +7,8 @@ and each seed a run of its own, shots_N/seed_S (see `run_folder`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -16,31 +17,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 from rich.table import Table
 
-from ..config import RunConfig
-from ..data.dataset import AudioDataset
-from ..data.shots import training_indices
+from ..config import RunConfig, load_run_config
+from ..data.formats import open_dataset
 from ..errors import UserError
-from ..files import clear_write_errors, write_csv, write_json
+from ..files import clear_write_errors, list_some, locked, read_json, write_csv, write_json
 from . import console as screen
-from .cross_validation import cross_validate
+from .cross_validation import cross_validate, load_with_progress
+from .interrupt import Stopped
 from .metrics import over_folds
+from .run_folder import CONFIG, LOCK, SUMMARY_JSON
+from .run_start import differences
 from .summary import KINDS
 from .visualization import TRAIN_COLOUR, VALIDATION_COLOUR, save
 
 GRID_JSON, GRID_CSV, GRID_PICTURE = "few_shot.json", "few_shot.csv", "few_shot.png"
 
 
-def few_shot(
-    config: RunConfig, dataset: AudioDataset, shots: Sequence[int], seeds: Sequence[int]
-) -> list[dict[str, Any]]:
+def few_shot(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Run the cross-validation of a configuration for every number of training clips and every seed.
 
     A seed draws the training clips and everything that is random in training; folds, validation and test
-    clips are the same in all runs. What is finished already is not computed again.
+    clips are the same in all runs. What is finished already is not computed again, and counts too.
 
     Args:
-        config: As `open_dataset` returned it.
-        dataset: The same.
+        config: Of all runs, but for `data.shots`, `data.shots_seed` and `train.seed`.
         shots: Clips of each class to train on.
         seeds: Of the draws.
 
@@ -49,46 +49,98 @@ def few_shot(
         interval over the seeds of what a run comes to, which is the mean over its folds.
 
     Raises:
-        UserError: for numbers that cannot be, another thing in the output folder, and as `cross_validate`.
+        UserError: for numbers that cannot be, clips with several labels, another thing in the output folder,
+            runs of another configuration there, and as `cross_validate`.
+        Stopped: as `cross_validate`.
     """
-    _check(config, shots, seeds)
-    output, rows = Path(config.output), list[dict[str, Any]]()
-    grid = [(number, seed) for number in sorted(shots) for seed in seeds]
-    for position, (number, seed) in enumerate(grid, start=1):
-        screen.messages().print(f"{number} clips a class, seed {seed} ({position} of {len(grid)} runs)")
-        of_run = _config_of_run(config, number, seed)
-        summary = cross_validate(of_run, dataset, pictures=False)
-        tested = [result["test"] for result in summary["folds"]]
-        trained = [len(training_indices(dataset, dataset.split(n), of_run.data)) for n in tested]
-        rows.append(
-            {"shots": number, "seed": seed, "training_clips": mean(trained)}
-            | {kind: summary[kind]["mean"] for kind in KINDS}
+    _check_numbers(config, shots, seeds)
+    dataset, config = open_dataset(config)
+    if dataset.multi_label:
+        raise UserError(
+            f"few-shot is for clips of one class each; {dataset.source} gives clips several labels."
         )
-        found = over_seeds(rows)
-        write_csv(output / GRID_CSV, rows)
-        write_json(output / GRID_JSON, {"runs": rows, "over_seeds": found})
-    save(lambda: few_shot_figure(rows), output / GRID_PICTURE)
-    return found
+    grid = [_config_of_run(config, number, seed) for number in sorted(shots) for seed in seeds]
+    _check_output(config, {Path(of_run.output) for of_run in grid} if config.overwrite else set())
+    output = Path(config.output)
+    busy = f"Another process works on the grid in {output}. Wait for it, or choose another --output."
+    with locked(output / LOCK, busy):
+        load_with_progress(dataset, screen.messages())
+        for position, of_run in enumerate(grid, start=1):
+            number, seed = of_run.data.shots, of_run.data.shots_seed
+            screen.messages().print(f"{number} clips a class, seed {seed} ({position} of {len(grid)} runs)")
+            try:
+                cross_validate(of_run, dataset, alone=False)
+            except Stopped as stop:
+                raise Stopped(stop.signal, "The same command again goes on.") from stop
+            rows = _finished(output)
+            write_csv(output / GRID_CSV, rows)
+            write_json(output / GRID_JSON, {"runs": rows, "over_seeds": over_seeds(rows)})
+        save(lambda: few_shot_figure(rows), output / GRID_PICTURE)
+    return over_seeds(rows)
 
 
-def _check(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> None:
+def _check_numbers(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> None:
     for name, numbers, least in (("shots", shots, 1), ("seeds", seeds, 0)):
-        if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < least:
+        if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < least or max(numbers) >= 2**63:
             raise UserError(
-                f"{name} is {list(numbers)}; give each number once, all at least {least}, "
-                f"such as --{name} 1,2,5."
+                f"{name} is {list(numbers)}; give each number once, all at least {least} and of 64 bits at "
+                f"most, such as --{name} 1,2,5."
             )
-    if config.data.shots is not None:
-        raise UserError(f"data.shots is {config.data.shots}, but it is --shots that says how many.")
     if not isinstance(config.resume, bool) and config.resume != "auto":
-        raise UserError("few-shot goes on by the same command again, with the same --output.")
+        raise UserError(
+            "few-shot takes no folder to resume: the same command again, with the same --output, goes on."
+        )
+    if config.data.shots is not None:
+        raise UserError(
+            f"data.shots is {config.data.shots}, but it is --shots that says how many. Leave data.shots out."
+        )
+
+
+def _check_output(config: RunConfig, replaced: Collection[Path]) -> None:
+    """See that runs in the output folder that stay there compare with those that are to come."""
     output = Path(config.output)
     with clear_write_errors(output):
         others = output.exists() and any(not path.name.startswith(".") for path in output.iterdir())
-    if others and not any(output.glob("shots_*/seed_*")):
+    runs = _runs(output)
+    if others and not runs:
         raise UserError(
             f"{output} holds other things than a few-shot grid. Choose another folder with --output."
         )
+    for number, seed, folder in runs:
+        if folder in replaced or not (folder / CONFIG).is_file():
+            continue
+        differing = differences(load_run_config(folder / CONFIG), _config_of_run(config, number, seed))
+        if differing:
+            raise UserError(
+                f"{folder} is a run with another configuration, which would not compare:\n"
+                f"{list_some(differing, most=50)}\nRepeat the command that began this grid, choose another "
+                "folder with --output, or delete that run."
+            )
+
+
+def _runs(output: Path) -> list[tuple[int, int, Path]]:
+    """Number of clips, seed and folder of each run of a grid, in this order."""
+    folders = [
+        (re.fullmatch(r"shots_(\d+)/seed_(\d+)", f"{p.parent.name}/{p.name}"), p) for p in output.glob("*/*")
+    ]
+    return sorted((int(found[1]), int(found[2]), path) for found, path in folders if found)
+
+
+def _finished(output: Path) -> list[dict[str, Any]]:
+    """A row for each run that has tested all of its folds."""
+    rows = []
+    for number, seed, folder in _runs(output):
+        if not (path := folder / SUMMARY_JSON).is_file():
+            continue
+        try:
+            summary: dict[str, Any] = read_json(path)
+            clips = mean(result["clips"]["train"] for result in summary["folds"])
+            row = {"shots": number, "seed": seed, "training_clips": clips}
+            if not summary["unfinished"]:
+                rows.append(row | {kind: float(summary[kind]["mean"]) for kind in KINDS})
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is not what a run writes ({error!r}). Delete {folder}.") from error
+    return rows
 
 
 def _config_of_run(config: RunConfig, shots: int, seed: int) -> RunConfig:

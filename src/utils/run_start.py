@@ -95,9 +95,9 @@ def goes_on(config: RunConfig) -> bool:
             f"{output} already holds a run. Choose another folder with --output, go on with that run with "
             "--resume auto, or replace it with --overwrite true."
         )
-    if differences := _differences(load_run_config(output / CONFIG), config):
+    if differing := differences(load_run_config(output / CONFIG), config):
         raise UserError(
-            f"{output} already holds a run with another configuration:\n{list_some(differences, most=50)}\n"
+            f"{output} already holds a run with another configuration:\n{list_some(differing, most=50)}\n"
             f"Go on with that run by: petl-ast train --resume {shlex.quote(str(output))}\n"
             "Or choose another folder with --output, or replace the run with --overwrite true."
         )
@@ -215,7 +215,8 @@ def _material(dataset: AudioDataset, backbone: str) -> dict[str, str]:
     return {"clips": digest.hexdigest()[:16], "backbone": backbone}
 
 
-def _differences(there: RunConfig, here: RunConfig) -> list[str]:
+def differences(there: RunConfig, here: RunConfig) -> list[str]:
+    """A line for each option by which two runs would come to different numbers."""
     before, now = (_flat(yaml.safe_load(to_yaml(config))) for config in (there, here))
     return [
         f"{name}: {before.get(name, 'not given')} there, {now.get(name, 'not given')} here"

@@ -27,17 +27,17 @@ def _run(options: Namespace) -> int:
     petl-ast few-shot --config configs/esc50_conformer.yaml --output outputs/few_shot
     Folds, validation and test clips are the same in all runs. With --data.shots_order first, the paper's
     way, the training clips are too, and a seed is that of the weights and of the order alone.
-    The same command goes on where it was stopped.
+    The same command goes on where it was stopped; other numbers of clips and seeds add to what is there.
+    Of the options below, data.shots, data.shots_seed and train.seed are the grid's own.
     """
     with quick_imports():
-        from ..data.formats import open_dataset
         from ..utils import console as screen
         from ..utils.few_shot import few_shot, few_shot_table
 
     options.pop("folder")  # its defaults are in the options already
     shots, seeds = options.pop("shots"), options.pop("seeds")
-    dataset, config = open_dataset(run_config(options))
-    found = few_shot(config, dataset, shots, seeds)
+    config = run_config(options)
+    found = few_shot(config, shots, seeds)
     screen.output().print(few_shot_table(found, config.output))
     return 0
 

@@ -111,15 +111,15 @@ def _run(options: Namespace) -> int:
         found = predict(
             adapters,
             recordings,
-            options.top_k,
-            options.backbone,
-            options.batch_size,
-            options.device,
-            options.hop,
-            options.threshold,
-            where.picture,
-            options.ignore,
-            listening.heard,
+            top_k=options.top_k,
+            backbone=options.backbone,
+            batch_size=options.batch_size,
+            device=options.device,
+            hop=options.hop,
+            threshold=options.threshold,
+            thumbnail=where.picture,
+            on_heard=listening.heard,
+            ignored=options.ignore,
         )
         return 2 if write_predictions(listening.counted(found), where) else 0
 

@@ -28,6 +28,7 @@ from petl_ast.models import shared_backbone
 from petl_ast.models.ast_with_adapter import ASTWithAdapter
 from petl_ast.models.backbone import load_backbone
 from petl_ast.models.frozen import AVAILABLE, FrozenLinear
+from petl_ast.models.plan import Plan
 
 FRAMES, LAYERS = 128, 3
 BACKBONE = str(GOLDEN / "backbone")
@@ -264,6 +265,25 @@ def test_a_swap_reads_and_computes_nothing(folders: dict[str, Path], monkeypatch
         model.set_adapter(name)
     assert model.backbone is backbone
     assert all(tensor is state[name] for name, tensor in model.state_dict(keep_vars=True).items())
+
+
+def test_what_a_plan_trains_is_asked_once_of_a_backbone_in_memory(
+    folders: dict[str, Path], backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the fingerprint is computed once, as long as the weights stay as they are."""
+    asked: list[str] = []
+    real = shared_backbone.fingerprint
+    monkeypatch.setattr(shared_backbone, "fingerprint", lambda ast: asked.append("weights") or real(ast))
+    trained = Plan.trained_tensors
+    monkeypatch.setattr(Plan, "trained_tensors", lambda self, on: asked.append("plan") or trained(self, on))
+    ast, folder = load_backbone(backbone), next(iter(folders.values()))
+    for _ in range(3):
+        load_adapter(folder, ast)
+    assert asked == ["weights", "plan"]
+    with torch.no_grad():
+        ast.layernorm.weight.mul_(1)  # the same numbers, which nobody can know without reading them
+    load_adapter(folder, ast)
+    assert asked == ["weights", "plan", "weights", "plan"]
 
 
 @pytest.mark.parametrize("first", ["crop", "interpolate", "zeros"])

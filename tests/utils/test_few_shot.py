@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
 
-from conftest import REPOSITORY, training_options
+from conftest import REPOSITORY, training_options, write_miniature
 from petl_ast.cli import main
 from petl_ast.config import load_run_config
 
@@ -66,12 +69,50 @@ def test_the_same_command_goes_on_and_another_adds_to_it(
     before = found(done)["runs"]
     adapter = done / "shots_4" / "seed_5" / "fold_1" / "last" / "adapter_model.safetensors"
     written = adapter.stat().st_mtime_ns
-    assert main(grid(shared_miniature, done, "--shots", "1,4", "--seeds", "3,5,6")) == 0
-    shown = capsys.readouterr()
-    assert shown.err.count("Finished already: fold 1") == 4
-    assert "±" in shown.out and "clips a class" in shown.out
-    assert [row for row in found(done)["runs"] if row["seed"] != 6] == before
+    assert main(grid(shared_miniature, done, "--shots", "1,4", "--seeds", "3,5")) == 0
+    assert capsys.readouterr().err.count("Finished already: fold 1") == 4
+    assert found(done)["runs"] == before
+    assert main(grid(shared_miniature, done, "--shots", "2", "--seeds", "6")) == 0
+    shown = capsys.readouterr().out
+    assert "±" in shown and "clips a class" in shown
+    rows = found(done)["runs"]
+    assert [(row["shots"], row["seed"]) for row in rows] == [(1, 3), (1, 5), (2, 6), (4, 3), (4, 5)]
+    assert [row for row in rows if row["seed"] != 6] == before
     assert adapter.stat().st_mtime_ns == written
+
+
+def test_runs_that_would_not_compare_are_refused_before_any_training(
+    done: Path, shared_miniature: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = found(done)
+    assert main(grid(shared_miniature, done, "--shots", "3", "--train.learning_rate=0.5")) == 2
+    said = capsys.readouterr().err
+    assert "train.learning_rate: 0.005 there, 0.5 here" in said and "shots_1/seed_3" in said
+    assert not (done / "shots_3").exists()
+    assert found(done) == before
+
+
+def test_clips_with_several_labels_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_miniature(tmp_path)
+    names = sorted(path.name for path in (tmp_path / "audio").iterdir())
+    lines = [f"audio/{name},{'a;b' if number % 2 else 'a'}" for number, name in enumerate(names)]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,labels", *lines, ""]))
+    assert main(["few-shot", str(tmp_path / "clips.csv"), f"--output={tmp_path / 'grid'}"]) == 2
+    assert "one class each" in capsys.readouterr().err
+    assert not (tmp_path / "grid").exists()
+
+
+def test_a_signal_says_that_the_same_command_goes_on(shared_miniature: Path, tmp_path: Path) -> None:
+    words = grid(shared_miniature, tmp_path / "grid", "--shots=1", "--seeds=0", "--train.epochs=2000")
+    command = [sys.executable, "-m", "petl_ast", *words]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "epoch 1/" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        assert "The same command again goes on." in process.stderr.read()
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(
@@ -81,6 +122,7 @@ def test_the_same_command_goes_on_and_another_adds_to_it(
         (["--shots", "1,1"], "each number once"),
         (["--seeds", "[]"], "seeds is []"),
         (["--seeds", "[-1]"], "seeds is [-1]"),
+        (["--seeds", "9223372036854775808"], "64 bits"),
         (["--data.shots", "3"], "data.shots is 3"),
         (["--resume", str(REPOSITORY)], "same command again"),
     ],
