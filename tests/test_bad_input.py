@@ -263,7 +263,7 @@ def test_an_output_that_holds_a_run(
 ) -> None:
     output = tmp_path / "run"
     shutil.copytree(finished_run, output)
-    words = (str(output), "already holds a run", "--overwrite true", "--output")
+    words = (str(output), "already holds a run", "--overwrite", "--output")
     options = training_options(shared_miniature, output)
     refused(capsys, "train", *options, "--resume=false", words=(*words, "--resume auto"))
     changed = ("another configuration", "train.epochs: 2 there, 3 here", "--resume " + str(output))

@@ -94,14 +94,12 @@ def _prepare(config: PretrainConfig) -> None:
             for name in (CHECKPOINT, METRICS, TIMES, ENVIRONMENT, CURVES):
                 (output / name).unlink(missing_ok=True)
     elif there and not config.resume:
-        raise UserError(
-            f"{output} holds a run. Replace it with --overwrite true, or choose another --output."
-        )
+        raise UserError(f"{output} holds a run. Replace it with --overwrite, or choose another --output.")
     elif isinstance(before, dict) and before != values:
         changed = sorted(n for n in before.keys() | values.keys() if before.get(n) != values.get(n))
         raise UserError(
             f"{output} holds a run with another {', '.join(changed)} (see {path}). Replace it with "
-            "--overwrite true, or choose another folder with --output."
+            "--overwrite, or choose another folder with --output."
         )
     remove_litter(output)
     write_text(path, yaml.safe_dump(values, sort_keys=False))
@@ -182,7 +180,7 @@ class _Training:
         if not total.isfinite():
             raise UserError(
                 f"The loss is not finite at step {state.step + 1}. Lower --learning_rate and begin anew with "
-                "--overwrite true."
+                "--overwrite."
             )
         self._accelerator.backward(total)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP_NORM)

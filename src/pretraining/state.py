@@ -58,5 +58,5 @@ class PretrainState:
                 setattr(self, name, values[name])
         except (SafetensorError, *DAMAGE) as error:
             raise UserError(
-                f"{path} cannot be gone on from ({error}). Begin anew with --overwrite true."
+                f"{path} cannot be gone on from ({error}). Begin anew with --overwrite."
             ) from error

@@ -77,9 +77,7 @@ def export(
     small = path.with_suffix(".int8.onnx")
     for file in (path, small) if int8 else (path,):
         if file.exists() and not overwrite:
-            raise UserError(
-                f"{file} is there already: choose another name, or replace it with --overwrite true."
-            )
+            raise UserError(f"{file} is there already: choose another name, or replace it with --overwrite.")
     loaded = load_adapter(adapter, backbone)
     model, settings = loaded.get_adapter(loaded.active_adapter), loaded.spectrogram
     metadata: dict[str, Any] = {"labels": model.labels, "spectrogram": dataclasses.asdict(settings)}

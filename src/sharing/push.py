@@ -86,7 +86,7 @@ def push(
             del contents[CARD]
             notes.append(
                 f"The {CARD} there is another than this one and stays, its licence too; replace it with "
-                "--overwrite true."
+                "--overwrite."
             )
         additions = [CommitOperationAdd(name, content) for name, content in contents.items()]
         api.create_commit(repository, additions, commit_message="An adapter of petl-ast")

@@ -93,13 +93,13 @@ def goes_on(config: RunConfig) -> bool:
     if config.resume is False:
         raise UserError(
             f"{output} already holds a run. Choose another folder with --output, go on with that run with "
-            "--resume auto, or replace it with --overwrite true."
+            "--resume auto, or replace it with --overwrite."
         )
     if differing := differences(load_run_config(output / CONFIG), config):
         raise UserError(
             f"{output} already holds a run with another configuration:\n{list_some(differing, most=50)}\n"
             f"Go on with that run by: petl-ast train --resume {shlex.quote(str(output))}\n"
-            "Or choose another folder with --output, or replace the run with --overwrite true."
+            "Or choose another folder with --output, or replace the run with --overwrite."
         )
     return True
 
@@ -195,14 +195,14 @@ def _check_same_material(config: RunConfig, dataset: AudioDataset, backbone: str
     if not isinstance(known, dict):
         raise UserError(
             f"{path} does not tell what the run was begun with: another version wrote it, or it was edited. "
-            "Choose another folder with --output, or replace the run with --overwrite true."
+            "Choose another folder with --output, or replace the run with --overwrite."
         )
     now = _material(dataset, backbone)
     if changed := [name for name, checksum in now.items() if known.get(name) != checksum]:
         raise UserError(
             f"{config.output} was begun with other {' and '.join(changed)} than there are now (checksums in "
             f"{path}). Restore them, choose another folder with --output, or replace the run with "
-            "--overwrite true."
+            "--overwrite."
         )
 
 

@@ -25,7 +25,7 @@ def _add_options(parser: ArgumentParser) -> None:
 def _run(options: Namespace) -> int:
     """Write an adapter with its backbone as one ONNX model, checked against PyTorch.
 
-    petl-ast export outputs/demo/fold_1/last model.onnx --int8 true
+    petl-ast export outputs/demo/fold_1/last model.onnx --int8
     Needs onnx, onnxruntime and onnxscript: pip install "petl-ast[export]". The model maps spectrograms
     [batch, frames, mel bins] to logits; its metadata hold the labels and the spectrogram settings.
     """

@@ -136,7 +136,7 @@ def test_the_rate_rises_and_falls_to_nothing() -> None:
     ("more", "says"),
     [
         (["--batch_size=8"], "another batch_size"),
-        (["--resume=false"], "--overwrite true"),
+        (["--resume=false"], "--overwrite"),
         (["--spectrogram.max_length=100"], "at least 256 frames"),
         (["--spectrogram.num_mel_bins=100"], "num_mel_bins"),
         (["--shape.num_attention_heads=5"], "shape.num_attention_heads"),

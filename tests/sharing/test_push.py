@@ -89,7 +89,7 @@ def test_the_hubs_card_is_replaced_only_if_asked(here: Hub, backbone: str, tmp_p
     here.commit("ann/again", {"README.md": b"Written on the hub."})
     model.save_adapter(tmp_path, labels=["a", "c"])
     kept = push(tmp_path, "ann/again", licence="mit")
-    assert any("README.md" in note and "--overwrite true" in note for note in kept.notes)
+    assert any("README.md" in note and "--overwrite" in note for note in kept.notes)
     files = here.files("ann/again")
     assert files["README.md"] == b"Written on the hub."
     assert json.loads(files["adapter_config.json"])["labels"] == ["a", "c"]

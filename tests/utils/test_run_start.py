@@ -79,7 +79,7 @@ def test_every_difference_is_shown_at_once(run: Path, shared_miniature: Path, ca
         "data.folds: None there, [1] here",
         "model.method_options.kernel_size: 8 there, 4 here",
         f"petl-ast train --resume {run}",
-        "--overwrite true",
+        "--overwrite",
     )
     assert not (run / "fold_4" / "result.json").exists()
 
@@ -95,7 +95,7 @@ def test_other_clips_are_another_run(run: Path, data: Path, capsys: Capture) -> 
     before = clip.stat().st_size
     soundfile.write(clip, np.random.default_rng(0).uniform(-1, 1, SAMPLING_RATE // 2), SAMPLING_RATE)
     assert clip.stat().st_size == before
-    refused(capsys, training_options(data, run), "other clips", str(run), "--overwrite true")
+    refused(capsys, training_options(data, run), "other clips", str(run), "--overwrite")
 
 
 def test_another_backbone_is_another_run(
@@ -114,7 +114,7 @@ def test_a_run_of_another_version_is_refused(run: Path, shared_miniature: Path, 
     environment = json.loads(path.read_text())
     del environment["material"]
     path.write_text(json.dumps(environment))
-    refused(capsys, training_options(shared_miniature, run), str(path), "another version", "--overwrite true")
+    refused(capsys, training_options(shared_miniature, run), str(path), "another version", "--overwrite")
 
 
 def test_a_folder_without_a_run_cannot_be_gone_on_with(tmp_path: Path, capsys: Capture) -> None:
