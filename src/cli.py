@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
 from .config import check_config_file
 from .errors import UserError
-from .own_sounds import defaults, split_folder
+from .own_sounds import defaults, split_folder, with_root
 from .verbs import VERBS, Verb
 from .words import configs_first, in_short, spelt_out
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, verb: str | None = None, prog: 
             words, folder = split_folder(words)
             if folder:
                 parser.set_defaults(defaults(folder, chosen.own_output, words, configs))
-                words = [folder, *words]
+                words = [folder, *with_root(words, folder)]
         code = chosen.run(parser.instantiate(parser.parse_args(words)))
         sys.stdout.flush()
         return code

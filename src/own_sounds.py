@@ -45,7 +45,7 @@ def defaults(
     if other or "model" in given:
         del values["model.method_options"]  # chosen for the default method on the default backbone
     name = Path(folder).resolve().stem if Path(folder).is_file() else Path(folder).resolve().name
-    return values | {"data.root": folder, "output": output.format(name=name or "run")}
+    return values | {"output": output.format(name=name or "run")}
 
 
 def split_folder(words: Sequence[str]) -> tuple[list[str], str | None]:
@@ -66,3 +66,16 @@ def split_folder(words: Sequence[str]) -> tuple[list[str], str | None]:
             others.append(word)
         takes_value = is_option and word != "--" and "=" not in word and word not in WITHOUT_VALUE
     return others, folder
+
+
+def with_root(words: Sequence[str], folder: str) -> list[str]:
+    """Have FOLDER win over the data that a configuration file names.
+
+    Raises:
+        UserError: if `--data.root` names other data.
+    """
+    given = [word.partition("=")[0] for word in words]
+    if "--data.root" in given:
+        raise UserError(f"{folder} and --data.root both say where the clips are: give one of them.")
+    layout = [] if "--data.format" in given else ["--data.format=auto"]
+    return [*words, f"--data.root={folder}", *layout]

@@ -108,7 +108,7 @@ def in_short(message: str, options: Iterable[str] = (), positionals: Iterable[st
 def _types(text: str) -> str:
     """Python's types as one speaks of them."""
     text = re.sub(r"typing\.Literal\[(.*?)\]", lambda found: found[1].replace(", ", " or "), text)
-    text = re.sub(r"list\[int\]|<class 'list'>", "list of whole numbers, such as 1,2", text)
+    text = re.sub(r"list\[int\]|<class 'list'>", "list of whole numbers, such as [1,2]", text)
     text = re.sub(r"<class 'tuple'>", "list of numbers, such as 0.9,0.98", text)
     text = re.sub(r"<class 'dict'>", 'options in braces, such as "{reduction_rate: 96}"', text)
     text = re.sub(r"<class '(\w+)'>", r"\1", text)

@@ -105,7 +105,7 @@ def test_numbers_that_would_take_everything(option: str, expected: str, capsys: 
 
 def test_folds_that_are_none_are_refused_in_one_line(capsys: Capture) -> None:
     assert message(capsys, "train", "--data.folds", "one").splitlines() == [
-        "data.folds: one is none of: list of whole numbers, such as 1,2, null.",
+        "data.folds: one is none of: list of whole numbers, such as [1,2], null.",
         "All options: petl-ast train --help",
     ]
 

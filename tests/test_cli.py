@@ -52,7 +52,7 @@ def options_of(config: Any, prefix: str = "--") -> Iterator[str]:
 RUN_OPTIONS = ["--config", *options_of(RunConfig())]
 VERBS = {
     "train": ["folder", "--dry_run", *RUN_OPTIONS],
-    "few-shot": ["folder", "--shots", "--seeds", *RUN_OPTIONS],
+    "few-shot": ["folder", "--shots", "--seeds", "--dry_run", *RUN_OPTIONS],
     "evaluate": ["adapter", "--data_root", "--fold", "--backbone", "--device", "--cache", "--json"],
     "predict": [
         *(

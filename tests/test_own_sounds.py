@@ -180,6 +180,16 @@ def test_a_file_that_names_a_method_brings_its_options(
     assert printed(capsys, str(tmp_path), "--config", str(own))["model"]["method_options"] == {}
 
 
+def test_the_folder_wins_over_the_data_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("data: {root: elsewhere, format: esc50, on_error: skip}\n")
+    data = printed(capsys, str(tmp_path), "--config", str(own))["data"]
+    assert (data["root"], data["format"], data["on_error"]) == (str(tmp_path), "auto", "skip")
+    assert printed(capsys, str(tmp_path), "--data.format=csv")["data"]["format"] == "csv"
+    assert main(["train", str(tmp_path), "--data.root", "elsewhere"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
 def test_without_a_folder_nothing_is_laid_under(capsys: pytest.CaptureFixture[str]) -> None:
     config = printed(capsys)
     assert config["data"]["fit_length"] is False

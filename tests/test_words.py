@@ -78,7 +78,7 @@ def test_the_parser_takes_what_is_spelt_out(words: list[str], capsys: pytest.Cap
         (["train", "--overwrite=maybe"], "overwrite: maybe is no true or false."),
         (
             ["train", "--data.folds", "x"],
-            "data.folds: x is none of: list of whole numbers, such as 1,2, null.",
+            "data.folds: x is none of: list of whole numbers, such as [1,2], null.",
         ),
     ],
 )

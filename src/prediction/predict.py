@@ -146,7 +146,7 @@ def _check_ignored(ignored: Collection[str], labels: Collection[str]) -> None:
     if strangers := [name for name in ignored if name not in labels]:
         raise UserError(
             f"{shown(strangers[0])} cannot be ignored, for it is no class here. The classes are: "
-            f"{', '.join(map(shown, labels))}."
+            f"{', '.join(map(shown, labels))}. Each is ignored by an --ignore of its own."
         )
 
 

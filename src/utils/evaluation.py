@@ -195,24 +195,21 @@ def _seen(fold: int, trained_on: dict[str, Any], dataset: AudioDataset) -> str:
         return "The adapter was trained on this fold: this is no result on unseen clips."
     if fold == trained_on.get("validation"):
         return "The adapter was validated on this fold: this is no result on unseen clips."
-    clips = trained_on.get("train_clips")  # adapters of earlier versions do not tell
-    if not clips or not isinstance(train, list) or clips == dataset.names_checksum(train):
-        return ""
-    folds, hold = ("folds", "hold") if len(train) > 1 else ("fold", "holds")
-    changed = (
-        f"The {folds} {', '.join(map(str, train))} that it was trained on {hold} other clips now, or clips "
-        "of other names"
-    )
-    if not dataset.drawn_folds:  # a clip that came to the training folds alone takes nothing from the result
+    if not dataset.drawn_folds:  # clips that came to the training folds alone take nothing from the result
         tested = trained_on.get("test_clips") if fold == trained_on.get("test") else None
         if not tested or tested == dataset.names_checksum([fold]):
             return ""
         return (
-            f"{changed}, and so does fold {fold}. If some of those tested lay there, they are ones that it "
-            "was trained on."
+            f"Fold {fold} holds other clips now than at training, or clips of other names. If some of them "
+            "lay in another fold then, this is no result on unseen clips."
         )
+    clips = trained_on.get("train_clips")  # adapters of earlier versions do not tell
+    if not clips or not isinstance(train, list) or clips == dataset.names_checksum(train):
+        return ""
+    folds, hold = ("folds", "hold") if len(train) > 1 else ("fold", "holds")
     return (
-        f"{changed}, so some of those tested may be ones that it was trained on. Clips without folds of "
+        f"The {folds} {', '.join(map(str, train))} that it was trained on {hold} other clips now, or clips "
+        "of other names, so some of those tested may be ones that it was trained on. Clips without folds of "
         "their own are dealt out by their names, anew when one comes or goes; a csv with a column fold keeps "
         "them (docs/data.md)."
     )

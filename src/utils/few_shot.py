@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import mean
@@ -18,15 +19,17 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from rich.table import Table
 
 from ..config import RunConfig, load_run_config
+from ..data.dataset import AudioDataset
 from ..data.formats import open_dataset
 from ..errors import UserError
 from ..files import clear_write_errors, list_some, locked, read_json, write_csv, write_json
+from ..text import plural
 from . import console as screen
-from .cross_validation import cross_validate, load_with_progress
+from .cross_validation import cross_validate, load_with_progress, test_folds
 from .interrupt import Stopped
 from .metrics import over_folds
-from .run_folder import CONFIG, LOCK, SUMMARY_JSON
-from .run_start import differences
+from .run_folder import CONFIG, ENVIRONMENT, LOCK, SUMMARY_JSON
+from .run_start import check_same_material, differences
 from .summary import KINDS
 from .visualization import TRAIN_COLOUR, VALIDATION_COLOUR, save
 
@@ -60,14 +63,19 @@ def few_shot(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> l
             f"few-shot is for clips of one class each; {dataset.source} gives clips several labels."
         )
     grid = [_config_of_run(config, number, seed) for number in sorted(shots) for seed in seeds]
-    _check_output(config, {Path(of_run.output) for of_run in grid} if config.overwrite else set())
+    replaced = {Path(of_run.output) for of_run in grid} if config.overwrite else set()
+    _check_output(config, replaced)
     output = Path(config.output)
     busy = f"Another process works on the grid in {output}. Wait for it, or choose another --output."
     with locked(output / LOCK, busy):
         load_with_progress(dataset, screen.messages())
+        for number, seed, folder in _runs(output):
+            if folder not in replaced and (folder / ENVIRONMENT).is_file():
+                check_same_material(_config_of_run(config, number, seed), dataset)
+        _tell_of_too_many(config, dataset, shots)
         for position, of_run in enumerate(grid, start=1):
-            number, seed = of_run.data.shots, of_run.data.shots_seed
-            screen.messages().print(f"{number} clips a class, seed {seed} ({position} of {len(grid)} runs)")
+            clips, seed = plural(of_run.data.shots or 0, "clip"), of_run.data.shots_seed
+            screen.messages().print(f"{clips} a class, seed {seed}: run {position} of {len(grid)}")
             try:
                 cross_validate(of_run, dataset, alone=False)
             except Stopped as stop:
@@ -114,8 +122,19 @@ def _check_output(config: RunConfig, replaced: Collection[Path]) -> None:
             raise UserError(
                 f"{folder} is a run with another configuration, which would not compare:\n"
                 f"{list_some(differing, most=50)}\nRepeat the command that began this grid, choose another "
-                "folder with --output, or delete that run."
+                "folder with --output, delete that run, or name all runs of the grid with --overwrite."
             )
+
+
+def _tell_of_too_many(config: RunConfig, dataset: AudioDataset, shots: Sequence[int]) -> None:
+    splits = [dataset.split(fold) for fold in test_folds(config, dataset)]
+    counts = [Counter(dataset.clips[i].label for i in dataset.indices(split.train)) for split in splits]
+    most = max(max(of_fold.values()) for of_fold in counts)
+    if beyond := [str(number) for number in sorted(shots) if number > most]:
+        screen.messages().print(
+            f"Warning: no class has more than {plural(most, 'clip')} to train on, so with "
+            f"{' or '.join(beyond)} of each class all of them train."
+        )
 
 
 def _runs(output: Path) -> list[tuple[int, int, Path]]:
@@ -194,7 +213,8 @@ def few_shot_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks([row["shots"] for row in found], [str(row["shots"]) for row in found])
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.margins(x=0.08)
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.set(xlabel="training clips of each class", ylabel="accuracy on the test folds")
     axis.set_title("Few shots (pale: a seed each, line: mean over seeds)")
     axis.legend(frameon=False)

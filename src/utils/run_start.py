@@ -151,7 +151,7 @@ def begin(config: RunConfig, dataset: AudioDataset, model: ASTWithAdapter, accel
 def go_on(config: RunConfig, dataset: AudioDataset, model: ASTWithAdapter, accelerator: Accelerator) -> None:
     """Tidy up behind a killed process, and note the machine that goes on."""
     output = Path(config.output)
-    _check_same_material(config, dataset, model.backbone_fingerprint)
+    check_same_material(config, dataset, model.backbone_fingerprint)
     remove_litter(output)
     for result in output.glob(f"fold_*/{RESULT}"):  # killed between its last two acts
         with clear_write_errors(result.parent):
@@ -183,8 +183,8 @@ def _write_skipped(path: Path, problems: Sequence[Problem]) -> None:
         )
 
 
-def _check_same_material(config: RunConfig, dataset: AudioDataset, backbone: str) -> None:
-    """See that clips and backbone are those that the run in the output folder was begun with.
+def check_same_material(config: RunConfig, dataset: AudioDataset, backbone: str | None = None) -> None:
+    """See that clips, and backbone if given, are those that the run in the output folder was begun with.
 
     Raises:
         UserError: naming what has changed.
@@ -198,7 +198,7 @@ def _check_same_material(config: RunConfig, dataset: AudioDataset, backbone: str
             "Choose another folder with --output, or replace the run with --overwrite."
         )
     now = _material(dataset, backbone)
-    if changed := [name for name, checksum in now.items() if known.get(name) != checksum]:
+    if changed := [name for name, checksum in now.items() if checksum and known.get(name) != checksum]:
         raise UserError(
             f"{config.output} was begun with other {' and '.join(changed)} than there are now (checksums in "
             f"{path}). Restore them, choose another folder with --output, or replace the run with "
@@ -206,7 +206,7 @@ def _check_same_material(config: RunConfig, dataset: AudioDataset, backbone: str
         )
 
 
-def _material(dataset: AudioDataset, backbone: str) -> dict[str, str]:
+def _material(dataset: AudioDataset, backbone: str | None) -> dict[str, str | None]:
     """Checksums of what a run is made from: clips (files, names, folds, classes) and backbone."""
     digest = hashlib.sha256(dataset.checksum.encode())
     for clip in dataset.clips:
@@ -219,10 +219,15 @@ def differences(there: RunConfig, here: RunConfig) -> list[str]:
     """A line for each option by which two runs would come to different numbers."""
     before, now = (_flat(yaml.safe_load(to_yaml(config))) for config in (there, here))
     return [
-        f"{name}: {before.get(name, 'not given')} there, {now.get(name, 'not given')} here"
+        f"{name}: {_shown(before, name)} there, {_shown(now, name)} here"
         for name in sorted(before.keys() | now.keys())
         if name not in FREE and before.get(name) != now.get(name)
     ]
+
+
+def _shown(values: dict[str, Any], name: str) -> str:
+    """A value as YAML has it."""
+    return "null" if (value := values.get(name, "not given")) is None else str(value)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
@@ -15,6 +18,9 @@ def _add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds", type=list[int], default=[0, 1, 2], help="Of the draws; each trains once for every number."
+    )
+    parser.add_argument(
+        "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
     )
     add_run_options(parser)
 
@@ -31,14 +37,24 @@ def _run(options: Namespace) -> int:
     Of the options below, data.shots, data.shots_seed and train.seed are the grid's own.
     """
     with quick_imports():
+        from ..costs.overview import overview
+        from ..data.formats import open_dataset
         from ..utils import console as screen
-        from ..utils.few_shot import few_shot, few_shot_table
+        from ..utils.few_shot import GRID_PICTURE, few_shot, few_shot_table
 
-    options.pop("folder")  # its defaults are in the options already
+    folder, dry_run = options.pop("folder"), options.pop("dry_run")
     shots, seeds = options.pop("shots"), options.pop("seeds")
-    config = run_config(options)
+    config, console = run_config(options), screen.output()
+    if (folder or dry_run) and shots and min(shots) > 0:
+        most = replace(config, data=replace(config.data, shots=max(shots)))
+        dataset, largest = open_dataset(most)
+        console.print(overview(largest, dataset))
+        console.print(f"That is the largest of {len(shots) * len(seeds)} runs, one for each number and seed.")
+    if dry_run:
+        return 0
     found = few_shot(config, shots, seeds)
-    screen.output().print(few_shot_table(found, config.output))
+    console.print(few_shot_table(found, config.output))
+    print(f"As a picture: {Path(config.output) / GRID_PICTURE}")
     return 0
 
 

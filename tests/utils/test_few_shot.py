@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,37 @@ def test_runs_that_would_not_compare_are_refused_before_any_training(
     assert "train.learning_rate: 0.005 there, 0.5 here" in said and "shots_1/seed_3" in said
     assert not (done / "shots_3").exists()
     assert found(done) == before
+
+
+def test_other_clips_would_not_compare_either(
+    shared_miniature: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shared_miniature, tmp_path / "data")
+    words = ("--shots=1", "--seeds=0")
+    assert main(grid(tmp_path / "data", tmp_path / "grid", *words)) == 0
+    table = tmp_path / "data" / "meta" / "esc50.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]))
+    capsys.readouterr()
+    assert main(grid(tmp_path / "data", tmp_path / "grid", "--shots=2", "--seeds=0")) == 2
+    assert "shots_1/seed_0 was begun with other clips" in capsys.readouterr().err
+    assert not (tmp_path / "grid" / "shots_2").exists()
+
+
+def test_more_clips_than_there_are_is_said(
+    shared_miniature: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(grid(shared_miniature, tmp_path / "grid", "--shots=6,7", "--seeds=0")) == 0
+    said = capsys.readouterr().err
+    assert "no class has more than 6 clips to train on, so with 7 of each class all of them train" in said
+
+
+def test_a_dry_run_says_what_is_there_and_trains_nothing(
+    shared_miniature: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(grid(shared_miniature, tmp_path / "grid", "--dry_run")) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "30 clips in 3 classes" in shown and "the largest of 12 runs" in shown
+    assert not (tmp_path / "grid").exists()
 
 
 def test_clips_with_several_labels_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def test_every_difference_is_shown_at_once(run: Path, shared_miniature: Path, ca
         capsys,
         [*training_options(shared_miniature, run), *changed],
         "train.learning_rate: 0.005 there, 0.1 here",
-        "data.folds: None there, [1] here",
+        "data.folds: null there, [1] here",
         "model.method_options.kernel_size: 8 there, 4 here",
         f"petl-ast train --resume {run}",
         "--overwrite",
