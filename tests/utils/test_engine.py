@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from petl_ast.utils.engine import average_windows, eval_one_epoch, train_one_epoch
+from petl_ast.utils.environment import make_accelerator
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -33,7 +34,7 @@ def batches() -> Batches:
 
 @pytest.fixture
 def accelerator() -> Accelerator:
-    return Accelerator(cpu=True)
+    return make_accelerator("cpu")
 
 
 def test_training_is_plain_gradient_descent_with_a_schedule_per_step(

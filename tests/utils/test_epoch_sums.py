@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from petl_ast.utils.engine import train_one_epoch
+from petl_ast.utils.environment import make_accelerator
 from petl_ast.utils.epoch_sums import EpochSums, NonFiniteError, TrainResult
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -36,7 +36,7 @@ def batches(bad: tuple[int, ...] = (), without: tuple[int, ...] = ()) -> Batches
 
 
 def train(data: Batches, fused: bool, **more: object) -> tuple[nn.Module, TrainResult, EpochSums]:
-    model, accelerator = Normed(), Accelerator(cpu=True)
+    model, accelerator = Normed(), make_accelerator("cpu")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=fused)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     sums = EpochSums(accelerator.device)
@@ -73,7 +73,7 @@ def test_stopping_tells_the_step_and_those_before(fused: bool) -> None:
 def test_a_gradient_alone_can_be_bad() -> None:
     model = Normed()
     model.linear.weight.register_hook(lambda gradient: gradient * math.inf)
-    accelerator, optimizer = Accelerator(cpu=True), torch.optim.SGD(model.parameters(), lr=0.1)
+    accelerator, optimizer = make_accelerator("cpu"), torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     before = model.linear.weight.clone()
     with pytest.raises(NonFiniteError) as caught:
@@ -90,7 +90,7 @@ def test_an_epoch_without_a_finite_step_is_an_error_even_when_skipping() -> None
 
 def test_an_epoch_goes_on_from_its_sums() -> None:
     whole = train(batches(), fused=False)[1]
-    model, accelerator = Normed(), Accelerator(cpu=True)
+    model, accelerator = Normed(), make_accelerator("cpu")
     optimizer = accelerator.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     first = EpochSums(accelerator.device)

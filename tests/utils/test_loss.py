@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from accelerate import Accelerator
 from sklearn.utils.class_weight import compute_sample_weight
 from torch.nn import functional as F
 
 from petl_ast.utils.engine import train_one_epoch
+from petl_ast.utils.environment import make_accelerator
 from petl_ast.utils.loss import balanced_weights, weighted_cross_entropy
 from petl_ast.utils.micro_batches import MicroBatches
 
@@ -44,7 +44,7 @@ def test_a_batch_in_parts_takes_the_step_of_the_whole_weighted_batch(at_once: in
     labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 2])
     x = torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
     weights = balanced_weights(labels.tolist(), 3)
-    model, accelerator = torch.nn.Linear(4, 3), Accelerator(cpu=True)
+    model, accelerator = torch.nn.Linear(4, 3), make_accelerator("cpu")
     logits = model(x)
     expected = (F.cross_entropy(logits, labels, reduction="none") * weights[labels]).sum() / 9
     gradient = torch.autograd.grad(expected, model.weight)[0]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from petl_ast.errors import UserError
 from petl_ast.utils.engine import eval_one_epoch, train_one_epoch
+from petl_ast.utils.environment import make_accelerator
 from petl_ast.utils.micro_batches import MicroBatches
 
 
@@ -30,7 +30,7 @@ class Small(nn.Module):
 
 
 def train(model: nn.Module, micro_batches: MicroBatches | None) -> dict[str, Tensor]:
-    accelerator = Accelerator(cpu=True)
+    accelerator = make_accelerator("cpu")
     generator = torch.Generator().manual_seed(1)
     batches = [(torch.randn(n, 4, generator=generator), torch.arange(n) % 3) for n in (8, 8, 6)]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
