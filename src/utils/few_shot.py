@@ -56,7 +56,7 @@ def few_shot(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> l
             runs of another configuration there, and as `cross_validate`.
         Stopped: as `cross_validate`.
     """
-    _check_numbers(config, shots, seeds)
+    check_grid(config, shots, seeds)
     dataset, config = open_dataset(config)
     if dataset.multi_label:
         raise UserError(
@@ -87,7 +87,12 @@ def few_shot(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> l
     return over_seeds(rows)
 
 
-def _check_numbers(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> None:
+def check_grid(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]) -> None:
+    """See what can be seen before the clips are.
+
+    Raises:
+        UserError: for numbers or options that cannot be, or other things than a grid in the output folder.
+    """
     for name, numbers, least in (("shots", shots, 1), ("seeds", seeds, 0)):
         if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < least or max(numbers) >= 2**63:
             raise UserError(
@@ -102,19 +107,18 @@ def _check_numbers(config: RunConfig, shots: Sequence[int], seeds: Sequence[int]
         raise UserError(
             f"data.shots is {config.data.shots}, but it is --shots that says how many. Leave data.shots out."
         )
+    output = Path(config.output)
+    with clear_write_errors(output):
+        others = output.exists() and any(not path.name.startswith(".") for path in output.iterdir())
+    if others and not _runs(output):
+        raise UserError(
+            f"{output} holds other things than a few-shot grid. Choose another folder with --output."
+        )
 
 
 def _check_output(config: RunConfig, replaced: Collection[Path]) -> None:
     """See that runs in the output folder that stay there compare with those that are to come."""
-    output = Path(config.output)
-    with clear_write_errors(output):
-        others = output.exists() and any(not path.name.startswith(".") for path in output.iterdir())
-    runs = _runs(output)
-    if others and not runs:
-        raise UserError(
-            f"{output} holds other things than a few-shot grid. Choose another folder with --output."
-        )
-    for number, seed, folder in runs:
+    for number, seed, folder in _runs(Path(config.output)):
         if folder in replaced or not (folder / CONFIG).is_file():
             continue
         differing = differences(load_run_config(folder / CONFIG), _config_of_run(config, number, seed))

@@ -8,19 +8,16 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
-from .verb import Verb, add_folder_argument, add_run_options, run_config
+from .verb import Verb, add_folder_options, add_run_options, run_config
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    add_folder_argument(parser)
+    add_folder_options(parser)
     parser.add_argument(
         "--shots", type=list[int], default=[1, 2, 5, 10], help="Clips of each class to train on."
     )
     parser.add_argument(
         "--seeds", type=list[int], default=[0, 1, 2], help="Of the draws; each trains once for every number."
-    )
-    parser.add_argument(
-        "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
     )
     add_run_options(parser)
 
@@ -40,12 +37,13 @@ def _run(options: Namespace) -> int:
         from ..costs.overview import overview
         from ..data.formats import open_dataset
         from ..utils import console as screen
-        from ..utils.few_shot import GRID_PICTURE, few_shot, few_shot_table
+        from ..utils.few_shot import GRID_PICTURE, check_grid, few_shot, few_shot_table
 
     folder, dry_run = options.pop("folder"), options.pop("dry_run")
     shots, seeds = options.pop("shots"), options.pop("seeds")
     config, console = run_config(options), screen.output()
-    if (folder or dry_run) and shots and min(shots) > 0:
+    check_grid(config, shots, seeds)
+    if folder or dry_run:
         most = replace(config, data=replace(config.data, shots=max(shots)))
         dataset, largest = open_dataset(most)
         console.print(overview(largest, dataset))

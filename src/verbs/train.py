@@ -7,14 +7,11 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from ..imports import quick_imports
-from .verb import Verb, add_folder_argument, add_run_options, run_config
+from .verb import Verb, add_folder_options, add_run_options, run_config
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    add_folder_argument(parser)
-    parser.add_argument(
-        "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
-    )
+    add_folder_options(parser)
     add_run_options(parser)
 
 

@@ -54,13 +54,16 @@ def add_run_options(
     parser.add_class_arguments(config)
 
 
-def add_folder_argument(parser: ArgumentParser) -> None:
-    """Own sounds in a configuration's place."""
+def add_folder_options(parser: ArgumentParser) -> None:
+    """Own sounds in a configuration's place, and a look at them before anything is trained."""
     parser.add_argument(
         "folder",
         type=str | None,
         nargs="?",
         help="Your own sounds: a folder with a sub-folder a class, or a csv.",
+    )
+    parser.add_argument(
+        "--dry_run", type=bool, default=False, help="Say what is there and what would be done, and stop."
     )
 
 

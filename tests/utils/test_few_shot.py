@@ -122,6 +122,13 @@ def test_a_dry_run_says_what_is_there_and_trains_nothing(
     shown = " ".join(capsys.readouterr().out.split())
     assert "30 clips in 3 classes" in shown and "the largest of 12 runs" in shown
     assert not (tmp_path / "grid").exists()
+    assert main(grid(shared_miniature, tmp_path / "grid", "--dry_run", "--shots=0")) == 2
+    (tmp_path / "grid").touch()
+    assert main(grid(shared_miniature, tmp_path / "grid", "--dry_run")) == 2
+    refused = capsys.readouterr()
+    assert (
+        refused.out == "" and "shots is [0]" in refused.err and "A file is where a folder is" in refused.err
+    )
 
 
 def test_clips_with_several_labels_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
